@@ -1,0 +1,20 @@
+//! Waiting for several descriptors.
+
+use std::io;
+use std::time::Duration;
+
+pub use rustix::event::{PollFd, PollFlags};
+use rustix::event::Timespec;
+
+/// Waits until one of the descriptors is ready, and returns how many are; zero means that the
+/// time is over. No timeout means for ever.
+///
+/// # Errors
+/// Those of `poll`; [`io::ErrorKind::Interrupted`] when a signal handler ran.
+pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    });
+    Ok(rustix::event::poll(fds, timeout.as_ref())?)
+}
