@@ -32,7 +32,7 @@ pub const WORKER_WANTS_ROOM: usize = 0x1140;
 /// Where the slot table begins.
 pub const SLOT_TABLE: usize = 0x2000;
 /// How many requests one channel can have in flight.
-pub const SLOTS: usize = 128;
+pub const SLOTS: usize = 1024;
 /// Bytes of one slot: a cache line.
 pub const SLOT_LEN: usize = 64;
 /// In a slot: the state word (`u32`), see [`crate::SlotState`]. Both sides change it, by
@@ -81,7 +81,7 @@ const _: () = {
     assert!(REQUEST_RING_LEN.is_power_of_two() && RESPONSE_RING_LEN.is_power_of_two());
     assert!(REQUEST_RING.is_multiple_of(4096) && RESPONSE_RING.is_multiple_of(4096));
     assert!(BODY_RECORD_MAX + crate::RESPONSE_RECORD_LEN <= RESPONSE_RING_LEN / 2);
-    assert!(WINDOW as usize >= BODY_RECORD_MAX);
+    assert!(WINDOW >= BODY_RECORD_MAX as u64);
 };
 
 /// Where slot `index` begins.
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn layout_is_pinned() {
         assert_eq!(SLOT_TABLE, 0x2000);
-        assert_eq!(REQUEST_RING, 0x4000);
-        assert_eq!(RESPONSE_RING, 0x24000);
-        assert_eq!(CHANNEL_LEN, 0x64000);
+        assert_eq!(REQUEST_RING, 0x12000);
+        assert_eq!(RESPONSE_RING, 0x32000);
+        assert_eq!(CHANNEL_LEN, 0x72000);
     }
 
     #[test]
