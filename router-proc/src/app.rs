@@ -1,0 +1,10 @@
+//! Applications as an event loop sees them: requests go to workers through shared memory, ahead
+//! and revocably, and answers come back as they are written.
+
+mod dispatcher;
+mod exchange;
+mod worker;
+
+pub use dispatcher::{Dispatcher, QueueFull};
+pub use exchange::{Answer, Event, Exchange};
+pub use worker::{Worker, WorkerKey};
