@@ -1,0 +1,194 @@
+//! Packages of the operating system: installed where that is possible, named where it is not.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::command;
+
+/// Something a command needs from the system, by the name each package manager has for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// Headers and a library to link the language runtime with.
+    PythonDevelopment,
+    /// `python3 -m venv`, for the servers we are measured beside.
+    PythonVenv,
+    Curl,
+    /// `ps`, which the black-box suite looks at process titles with.
+    Procps,
+    /// The load generator.
+    Wrk,
+}
+
+impl Need {
+    fn debian(self) -> &'static str {
+        match self {
+            Self::PythonDevelopment => "python3-dev",
+            Self::PythonVenv => "python3-venv",
+            Self::Curl => "curl",
+            Self::Procps => "procps",
+            Self::Wrk => "wrk",
+        }
+    }
+
+    fn red_hat(self) -> &'static str {
+        match self {
+            Self::PythonDevelopment => "python3-devel",
+            Self::PythonVenv => "python3",
+            Self::Curl => "curl",
+            Self::Procps => "procps-ng",
+            Self::Wrk => "wrk",
+        }
+    }
+
+    fn arch(self) -> &'static str {
+        match self {
+            Self::PythonDevelopment | Self::PythonVenv => "python",
+            Self::Curl => "curl",
+            Self::Procps => "procps-ng",
+            Self::Wrk => "wrk",
+        }
+    }
+
+    fn alpine(self) -> &'static str {
+        match self {
+            Self::PythonDevelopment => "python3-dev",
+            Self::PythonVenv => "python3",
+            Self::Curl => "curl",
+            Self::Procps => "procps",
+            Self::Wrk => "wrk",
+        }
+    }
+}
+
+/// Installs what is missing, or prints the exact command and goes on.
+pub(crate) fn ensure(needs: &[Need]) {
+    let family = Family::of(&fs::read_to_string("/etc/os-release").unwrap_or_default());
+    if family != Family::Debian {
+        // Without a way to ask cheaply what is installed, say it only where something is missing.
+        if needs.iter().any(|&need| is_absent(need)) {
+            println!("{}", family.advice(needs));
+        }
+        return;
+    }
+    let missing = missing_debian(needs);
+    if missing.is_empty() {
+        return;
+    }
+    let names: Vec<_> = missing.iter().map(|need| need.debian()).collect();
+    if !nix::unistd::Uid::effective().is_root() {
+        println!("{}", family.advice(&missing));
+        return;
+    }
+    println!("installing {}", names.join(" "));
+    if let Err(error) = install_debian(&names) {
+        println!("packages are missing, going on with what is there: {error:#}");
+        println!("{}", family.advice(&missing));
+    }
+}
+
+fn install_debian(names: &[&str]) -> anyhow::Result<()> {
+    let apt = || {
+        let mut command = command::program("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    command::run(apt().args(["-qq", "update"]))?;
+    command::run(apt().args(["-qq", "-y", "install", "--no-install-recommends"]).args(names))
+}
+
+fn missing_debian(needs: &[Need]) -> Vec<Need> {
+    let unique: BTreeSet<Need> = needs.iter().copied().collect();
+    let is_installed = |need: &Need| {
+        let query = command::output(command::program("dpkg-query").args([
+            "--show",
+            "--showformat=${db:Status-Status}",
+            need.debian(),
+        ]));
+        query.is_ok_and(|status| status == "installed")
+    };
+    unique.into_iter().filter(|need| !is_installed(need)).collect()
+}
+
+fn is_absent(need: Need) -> bool {
+    match need {
+        Need::PythonDevelopment => crate::pythons::find_all().is_empty(),
+        Need::PythonVenv => !command::exists("python3"),
+        Need::Curl => !command::exists("curl"),
+        Need::Procps => !command::exists("ps"),
+        Need::Wrk => !command::exists("wrk"),
+    }
+}
+
+/// Systems that share a package manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Debian,
+    RedHat,
+    Arch,
+    Alpine,
+    Unknown,
+}
+
+impl Family {
+    fn of(os_release: &str) -> Self {
+        let words: Vec<&str> = os_release
+            .lines()
+            .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+            .flat_map(|value| value.trim_matches('"').split_whitespace())
+            .collect();
+        let is = |names: &[&str]| words.iter().any(|word| names.contains(word));
+        if is(&["debian", "ubuntu"]) {
+            Self::Debian
+        } else if is(&["fedora", "rhel", "centos"]) {
+            Self::RedHat
+        } else if is(&["arch"]) {
+            Self::Arch
+        } else if is(&["alpine"]) {
+            Self::Alpine
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// The sentence with the command to run by hand.
+    fn advice(self, needs: &[Need]) -> String {
+        let names = |name: fn(Need) -> &'static str| {
+            let names: BTreeSet<_> = needs.iter().map(|&need| name(need)).collect();
+            names.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        let command = match self {
+            Self::Debian => format!("sudo apt-get install {}", names(Need::debian)),
+            Self::RedHat => format!("sudo dnf install {}", names(Need::red_hat)),
+            Self::Arch => format!("sudo pacman -S {}", names(Need::arch)),
+            Self::Alpine => format!("doas apk add {}", names(Need::alpine)),
+            Self::Unknown => {
+                return format!(
+                    "install what your system calls these Debian packages: {}",
+                    names(Need::debian)
+                );
+            }
+        };
+        format!("to have everything, run:\n\n    {command}\n\ngoing on with what is there")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Family, Need};
+
+    #[test]
+    fn knows_a_system_by_itself_or_its_kin() {
+        assert_eq!(Family::of("ID=debian\n"), Family::Debian);
+        assert_eq!(Family::of("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Family::Debian);
+        assert_eq!(Family::of("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), Family::RedHat);
+        assert_eq!(Family::of("ID=alpine\n"), Family::Alpine);
+        assert_eq!(Family::of(""), Family::Unknown);
+    }
+
+    #[test]
+    fn advice_is_a_command_to_paste() {
+        let needs = [Need::PythonDevelopment, Need::PythonVenv];
+        assert!(Family::Debian.advice(&needs).contains("apt-get install python3-dev python3-venv"));
+        assert!(Family::Arch.advice(&needs).contains("pacman -S python\n"));
+    }
+}
