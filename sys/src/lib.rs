@@ -26,3 +26,5 @@ pub mod spawn;
 pub mod termination;
 pub mod thread;
 pub mod time;
+#[cfg(feature = "tokio")]
+pub mod watched;

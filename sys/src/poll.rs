@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-pub use rustix::event::{PollFd, PollFlags};
 use rustix::event::Timespec;
+pub use rustix::event::{PollFd, PollFlags};
 
 /// Waits until one of the descriptors is ready, and returns how many are; zero means that the
 /// time is over. No timeout means for ever.

@@ -108,9 +108,8 @@ mod tests {
     fn local_time_is_utc_plus_its_offset() {
         let secs = 1_795_236_297; // 2026-11-21 04:44:57 UTC, a Saturday
         let local = local_time(secs);
-        let of_day = i64::from(local.hour) * 3600
-            + i64::from(local.minute) * 60
-            + i64::from(local.second);
+        let of_day =
+            i64::from(local.hour) * 3600 + i64::from(local.minute) * 60 + i64::from(local.second);
         assert_eq!((secs + i64::from(local.offset_secs)).rem_euclid(86_400), of_day);
         if local.offset_secs == 0 {
             assert_eq!((local.year, local.month, local.day, local.weekday), (2026, 11, 21, 6));
