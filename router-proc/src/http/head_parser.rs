@@ -85,6 +85,13 @@ impl HeadParser {
         matches!(&self.stage, Stage::RequestLine(line) if line.is_fresh())
     }
 
+    /// How many octets of this request are worth reading before [`HeadParser::parse`] is asked again:
+    /// a head that is not complete by then is refused or moves the mark. Having read more does no
+    /// harm.
+    pub fn buffer_end(&self) -> usize {
+        self.buffer_end
+    }
+
     /// Parses `buf`, which must hold the request from its first octet on: when the call before
     /// answered [`ParseStatus::Incomplete`], the same octets and more.
     ///

@@ -188,6 +188,35 @@ fn a_host_value_may_take_one_octet_less_than_a_large_buffer() {
 }
 
 #[test]
+fn names_and_the_space_before_a_value_do_not_count_against_it() {
+    let limits = Limits::default();
+    for spaces in [2_000, 2_030, 9_000] {
+        for (len, fits) in [(8_191, true), (8_192, false)] {
+            let field = format!("{}:{}{}", "N".repeat(255), " ".repeat(spaces), "v".repeat(len));
+            let input = format!("GET / HTTP/1.1\r\n{field}\r\n\r\n");
+            let expected = match fits {
+                true => ParseStatus::Complete { consumed: input.len() },
+                false => error(431, Phase::Fields),
+            };
+            assert_eq!(whole(input.as_bytes(), &limits).0, expected, "{spaces} {len}");
+        }
+    }
+}
+
+#[test]
+fn the_mark_moves_when_a_buffer_is_full() {
+    let limits = Limits::default();
+    let mut parser = HeadParser::new();
+    let mut head = RequestHead::new();
+    let input = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(4_000));
+    assert_eq!(parser.buffer_end(), 2_048);
+    parser.parse(&input.as_bytes()[..2_047], &limits, &mut head);
+    assert_eq!(parser.buffer_end(), 2_048);
+    parser.parse(&input.as_bytes()[..2_048], &limits, &mut head);
+    assert_eq!(parser.buffer_end(), "GET / HTTP/1.1\r\nX: ".len() + 8_192);
+}
+
+#[test]
 fn a_request_line_may_fill_a_large_buffer_with_its_line_end() {
     for (len, fits) in [(8_191, true), (8_192, true), (8_193, false)] {
         let target = "t".repeat(len - "GET / HTTP/1.1\r\n".len());
