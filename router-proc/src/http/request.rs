@@ -219,11 +219,17 @@ impl RequestHead {
     // What it means.
 
     /// What the framing of the response depends on.
+    ///
+    /// A refused head never keeps its connection, nor does one whose transfer coding has not been
+    /// decoded (see [`RequestHead::set_decoded_length`]): where its body ends is not known.
     pub fn facts(&self) -> RequestFacts {
+        let is_understood = self.is_complete
+            && self.known.refusal.is_none()
+            && self.known.transfer_encoding == TransferEncoding::Absent;
         RequestFacts {
             version: self.version(),
             is_head: self.is_head,
-            keep_alive: self.keep_alive && self.is_complete,
+            keep_alive: self.keep_alive && is_understood,
         }
     }
 

@@ -181,6 +181,26 @@ fn connections_persist_by_version_and_field() {
 }
 
 #[test]
+fn a_request_that_was_not_understood_never_keeps_its_connection() {
+    let mut head = RequestHead::new();
+    for (fields, keep_alive) in [
+        ("", true),
+        ("Host: a\r\nHost: a\r\n", false),
+        ("Content-Length: x\r\nConnection: keep-alive\r\n", false),
+        ("Transfer-Encoding: gzip\r\n", false),
+        ("Transfer-Encoding: chunked\r\n", false),
+        (" bad\r\n", false),
+    ] {
+        let input = format!("POST / HTTP/1.1\r\n{fields}\r\n");
+        parse_head(input.as_bytes(), &Limits::default(), &mut head);
+        assert_eq!(head.facts().keep_alive, keep_alive, "{fields:?}");
+    }
+    let mut head = with("Transfer-Encoding: chunked\r\n").unwrap();
+    head.set_decoded_length(0);
+    assert!(head.facts().keep_alive);
+}
+
+#[test]
 fn websocket_handshakes_need_both_fields() {
     for (fields, handshake) in [
         ("Connection: Upgrade\r\nUpgrade: websocket\r\n", true),
