@@ -93,7 +93,9 @@ fn install_debian(names: &[&str]) -> anyhow::Result<()> {
         command
     };
     command::run(apt().args(["-qq", "update"]))?;
-    command::run(apt().args(["-qq", "-y", "install", "--no-install-recommends"]).args(names))
+    let mut install = apt();
+    install.args(["-qq", "-y", "-o", "Dpkg::Use-Pty=0", "install", "--no-install-recommends"]);
+    command::run(install.args(names))
 }
 
 fn missing_debian(needs: &[Need]) -> Vec<Need> {

@@ -37,11 +37,12 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
     // Blocked before the child is started, so that a signal in between is waited for as well. The
     // child starts with a clear mask.
     let signals = block_signals()?;
+    let modules_dir = workspace.modules_dir(profile);
     let mut unitd = Unitd::start(&Place {
         bin_dir: &workspace.bin_dir(profile),
-        modules_dir: &workspace.modules_dir(profile),
+        modules_dir: &modules_dir,
         directory: &directory,
-        reads: &[&demo.join("www"), &demo.join("app")],
+        reads: &[&modules_dir, &demo.join("www"), &demo.join("app")],
     })?;
     unitd.configure(&config)?;
     print!("{}", guide(&unitd, &workspace.root, tcp_port, !runtimes.is_empty()));
