@@ -107,7 +107,12 @@ impl Write for Line {
         {
             self.put(text.as_bytes());
         } else {
-            text.chars().for_each(|character| self.put_char(character));
+            for character in text.chars() {
+                if self.full {
+                    break;
+                }
+                self.put_char(character);
+            }
         }
         Ok(())
     }
@@ -138,5 +143,112 @@ impl Escape {
 
     fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> Line {
+        let head =
+            Head { stamp: "2026/11/21 04:44:57", level: Level::Alert, pid: 28205, thread: 28206 };
+        Line::new(head)
+    }
+
+    fn text(bytes: &[u8]) -> &str {
+        str::from_utf8(bytes).expect("lines are UTF-8")
+    }
+
+    fn message(text_in: &str) -> String {
+        let mut line = line();
+        line.write_str(text_in).expect("never fails");
+        let finished = text(line.finish()).to_owned();
+        let rest = finished.strip_prefix("2026/11/21 04:44:57 [alert] 28205#28206 ");
+        rest.and_then(|rest| rest.strip_suffix('\n')).expect("has its head and end").to_owned()
+    }
+
+    #[test]
+    fn the_form_is_pinned() {
+        let mut connection = line();
+        connection.mark_connection(43);
+        connection.write_str("no key found").expect("never fails");
+        assert_eq!(
+            text(connection.finish()),
+            "2026/11/21 04:44:57 [alert] 28205#28206 *43 no key found\n"
+        );
+        let mut unit = line();
+        unit.mark_unit(Some(7));
+        unit.write_str("Error in application.").expect("never fails");
+        assert_eq!(
+            text(unit.finish_marked()),
+            "2026/11/21 04:44:57 [alert] 28205#28206 [unit] #7: Error in application.\n"
+        );
+        let mut unit = line();
+        unit.mark_unit(None);
+        assert_eq!(text(unit.finish_marked()), "2026/11/21 04:44:57 [alert] 28205#28206 [unit] \n");
+    }
+
+    #[test]
+    fn n16_nobody_starts_a_line_of_his_own() {
+        assert_eq!(
+            message("GET /\n2026/11/21 04:44:58 [alert] 1#1 forged"),
+            "GET /\\n2026/11/21 04:44:58 [alert] 1#1 forged"
+        );
+        assert_eq!(message("a\r\n\tb"), "a\\r\\n\\tb");
+        assert_eq!(message("\0\x1b[2J\x7f"), "\\x00\\x1b[2J\\x7f");
+        assert_eq!(message("\u{85}\u{9b}"), "\\x85\\x9b");
+    }
+
+    #[test]
+    fn n16_every_control_character_is_escaped() {
+        for code in 0..0x200 {
+            let character = char::from_u32(code).expect("is one");
+            let written = message(&character.to_string());
+            assert!(!written.chars().any(char::is_control), "{code:#x}");
+            assert_eq!(written == character.to_string(), !character.is_control(), "{code:#x}");
+        }
+    }
+
+    #[test]
+    fn backslashes_and_other_scripts_are_left_alone() {
+        let said = r#"bind(\"127.0.0.1:80\") failed (98: Address already in use) ä€𝄞"#;
+        assert_eq!(message(said), said);
+    }
+
+    #[test]
+    fn lines_are_cut_at_their_limit_on_a_character() {
+        for start in 1990..=2010 {
+            for piece in ["a", "ä", "€", "𝄞", "\n", "\x01"] {
+                let mut line = line();
+                line.write_str(&"x".repeat(start)).expect("never fails");
+                line.write_str(&piece.repeat(40)).expect("never fails");
+                line.write_str("a later piece does not slip in behind the cut").expect("ditto");
+                let bytes = line.finish();
+                assert!(bytes.len() <= LINE_LEN_MAX && bytes.len() > LINE_LEN_MAX - 4);
+                assert!(!text(bytes).contains("later"));
+                assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_limit_is_whole() {
+        let head = line().finish().len();
+        let fits = "x".repeat(LINE_LEN_MAX - head);
+        assert_eq!(message(&fits), fits);
+        assert_eq!(message(&format!("{fits}y")), fits);
+    }
+
+    #[test]
+    fn a_cut_line_of_the_application_side_says_so() {
+        for piece in ["a", "ä", "€", "𝄞", "\n"] {
+            let mut line = line();
+            line.mark_unit(Some(u32::MAX));
+            line.write_str(&piece.repeat(3000)).expect("never fails");
+            let bytes = line.finish_marked();
+            assert!(bytes.len() <= LINE_LEN_MAX && bytes.len() > LINE_LEN_MAX - 8);
+            assert!(text(bytes).ends_with("[...]\n"));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -52,8 +52,7 @@ pub(crate) fn start(level: Level) -> Line {
 /// Writes a line with one system call. There is nowhere to report a failure to, and no way to go
 /// on with the rest of a line that was written in part without tearing other lines.
 pub(crate) fn write(line: &[u8]) {
-    // The handle is not buffered; its lock only keeps threads of this process apart.
-    let _ = io::stderr().write(line);
+    let _ = sys::fd::write_once(Standard::Error, line);
 }
 
 /// The ids to print. They are asked for anew each time: copies would be wrong after a fork.
@@ -99,4 +98,33 @@ fn format_stamp(time: &sys::time::LocalTime) -> [u8; STAMP_LEN] {
         stamp[at..at + 2].copy_from_slice(&pair(value));
     }
     stamp
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_have_the_form_of_the_log() {
+        let time = sys::time::LocalTime {
+            year: 2026,
+            month: 1,
+            day: 2,
+            weekday: 5,
+            hour: 3,
+            minute: 4,
+            second: 59,
+            offset_secs: 0,
+        };
+        assert_eq!(format_stamp(&time), *b"2026/01/02 03:04:59");
+        let far = sys::time::LocalTime { year: 10_000, ..time };
+        assert_eq!(format_stamp(&far), *b"9999/01/02 03:04:59");
+    }
+
+    #[test]
+    fn a_kept_stamp_is_that_of_its_second() {
+        for secs in [0, 1, 1, 0, 1_795_236_297, 0] {
+            assert_eq!(stamp(secs), format_stamp(&sys::time::local_time(secs)));
+        }
+    }
 }

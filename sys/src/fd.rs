@@ -67,6 +67,20 @@ pub fn dup_onto(fd: impl AsFd, target: Standard) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes to a standard stream with one system call, without std's lock, and returns how much was
+/// taken. Only an interrupted call is repeated, when nothing was written yet.
+///
+/// # Errors
+/// Those of `write`.
+pub fn write_once(target: Standard, bytes: &[u8]) -> io::Result<usize> {
+    let stream = match target {
+        Standard::Input => rustix::stdio::stdin(),
+        Standard::Output => rustix::stdio::stdout(),
+        Standard::Error => rustix::stdio::stderr(),
+    };
+    Ok(rustix::io::retry_on_intr(|| rustix::io::write(stream, bytes))?)
+}
+
 /// A duplicate of `fd`, close-on-exec.
 ///
 /// # Errors
@@ -99,4 +113,59 @@ pub fn set_close_on_exec(fd: impl AsFd) -> io::Result<()> {
 /// Those of `fcntl`.
 pub fn is_close_on_exec(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(rustix::io::fcntl_getfd(fd)?.contains(rustix::io::FdFlags::CLOEXEC))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::IntoRawFd;
+
+    use super::*;
+
+    /// A descriptor as exec would have left it, out of everyone's hands.
+    fn inherited() -> RawFd {
+        let file = File::open("/dev/null").expect("opens");
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).expect("clears");
+        file.into_raw_fd()
+    }
+
+    #[test]
+    fn an_inherited_descriptor_is_taken_once() {
+        let number = inherited();
+        let fd = take_inherited(number).expect("is there");
+        assert!(is_close_on_exec(fd.as_fd()).expect("is open"));
+        let again = take_inherited(number).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn what_this_process_opened_is_not_taken() {
+        let file = File::open("/dev/null").expect("opens");
+        let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+        assert_eq!(take_inherited(number).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(file.metadata().is_ok(), "still open");
+    }
+
+    #[test]
+    fn a_number_with_nothing_open_is_an_error() {
+        for number in [-1, i32::MAX] {
+            let error = take_inherited(number).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF), "{number}");
+        }
+    }
+
+    #[test]
+    fn duplicates_close_on_exec_and_blocking_can_be_changed() {
+        let file = File::open("/dev/null").expect("opens");
+        let copy = duplicate(&file).expect("duplicates");
+        assert!(is_close_on_exec(copy.as_fd()).expect("is open"));
+        let nonblocking = || {
+            let flags = rustix::fs::fcntl_getfl(&copy).expect("is open");
+            flags.contains(rustix::fs::OFlags::NONBLOCK)
+        };
+        set_nonblocking(&copy, true).expect("sets");
+        assert!(nonblocking());
+        set_nonblocking(&copy, false).expect("clears");
+        assert!(!nonblocking());
+    }
 }

@@ -120,3 +120,82 @@ fn check(fd: impl AsFd, needed: SealFlags, len: usize) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn sealed_bytes_are_read_back_and_cannot_change() {
+        let bytes = vec![7; 300_000];
+        let fd = sealed("test", &bytes).expect("makes");
+        assert_eq!(open_sealed(&fd, bytes.len()).expect("reads"), bytes);
+        let file = File::from(fd);
+        assert!(file.write_at(b"x", 0).is_err());
+        assert!(file.set_len(1).is_err());
+        assert!(file.set_len(1 << 20).is_err());
+        assert_eq!(open_sealed(&file, bytes.len()).expect("reads again"), bytes);
+    }
+
+    #[test]
+    fn nothing_travels_as_nothing() {
+        let fd = sealed("test", b"").expect("makes");
+        assert_eq!(open_sealed(&fd, 0).expect("reads"), b"");
+    }
+
+    #[test]
+    fn files_without_every_seal_are_refused() {
+        let refused = |fd: &OwnedFd| {
+            open_sealed(fd, 4).unwrap_err().kind() == io::ErrorKind::InvalidData
+        };
+        let open = create("test").expect("makes");
+        rustix::io::write(&open, b"abcd").expect("writes");
+        assert!(refused(&open));
+        for seals in [
+            SealFlags::SHRINK | SealFlags::GROW,
+            SealFlags::SHRINK | SealFlags::WRITE,
+            SealFlags::GROW | SealFlags::WRITE,
+            SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE,
+        ] {
+            let fd = create("test").expect("makes");
+            rustix::io::write(&fd, b"abcd").expect("writes");
+            rustix::fs::fcntl_add_seals(&fd, seals).expect("seals");
+            assert!(refused(&fd), "{seals:?}");
+        }
+        assert!(refused(&tempfile::tempfile().expect("makes").into()));
+        assert!(refused(&File::open("/dev/zero").expect("opens").into()));
+    }
+
+    #[test]
+    fn another_length_than_announced_is_refused() {
+        let fd = sealed("test", b"abcd").expect("makes");
+        for len in [0, 3, 5, usize::MAX] {
+            let error = open_sealed(&fd, len).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{len}");
+        }
+    }
+
+    #[test]
+    fn fixed_files_keep_their_size_and_take_no_seals() {
+        let file = File::from(fixed_size("test", 8192).expect("makes"));
+        assert_eq!(file.metadata().expect("is open").len(), 8192);
+        assert!(file.set_len(4096).is_err());
+        assert!(file.set_len(16_384).is_err());
+        assert!(file.write_at(b"x", 8191).is_ok());
+        assert!(rustix::fs::fcntl_add_seals(&file, SealFlags::FUTURE_WRITE).is_err());
+    }
+
+    #[test]
+    fn holes_give_memory_back_and_can_be_filled_again() {
+        use std::os::unix::fs::MetadataExt;
+        let file = File::from(fixed_size("test", 1 << 20).expect("makes"));
+        let blocks = || file.metadata().expect("is open").blocks();
+        let full = blocks();
+        punch_hole(&file, 0, 1 << 19).expect("punches");
+        assert!(blocks() < full);
+        allocate(&file, 0, 1 << 19).expect("fills");
+        assert_eq!(blocks(), full);
+    }
+}

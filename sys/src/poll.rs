@@ -18,3 +18,18 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usi
     });
     Ok(rustix::event::poll(fds, timeout.as_ref())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_is_ready_and_when_nothing_is() {
+        let (ours, theirs) = crate::socket::seqpacket_pair().expect("makes");
+        let mut fds = [PollFd::new(&ours, PollFlags::IN)];
+        assert_eq!(poll(&mut fds, Some(Duration::ZERO)).expect("polls"), 0);
+        drop(theirs);
+        assert_eq!(poll(&mut fds, None).expect("polls"), 1);
+        assert!(fds[0].revents().contains(PollFlags::HUP));
+    }
+}

@@ -266,3 +266,94 @@ impl ReadOnlyMemory {
 pub fn seal_future_write(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::fcntl_add_seals(fd, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    const LEN: usize = 8192;
+
+    #[test]
+    fn what_one_side_writes_the_other_reads() {
+        let (ours, fd) = SharedMemory::create("test", LEN).expect("makes");
+        let theirs = SharedMemory::map(&fd, LEN).expect("maps");
+        drop(fd);
+        ours.write(4090, b"hello, worker").expect("is inside");
+        let mut out = [0; 13];
+        theirs.read(4090, &mut out).expect("is inside");
+        assert_eq!(&out, b"hello, worker");
+        let mut tail = b"> ".to_vec();
+        theirs.read_to(4090, 5, &mut tail).expect("is inside");
+        assert_eq!(tail, b"> hello");
+        ours.atomic_u64(8).expect("is aligned").store(u64::MAX - 1, Ordering::Release);
+        assert_eq!(theirs.atomic_u64(8).expect("is aligned").load(Ordering::Acquire), u64::MAX - 1);
+        ours.atomic_u32(4).expect("is aligned").store(77, Ordering::Release);
+        assert_eq!(theirs.atomic_u32(4).expect("is aligned").load(Ordering::Acquire), 77);
+    }
+
+    #[test]
+    fn ranges_end_where_the_memory_ends() {
+        let (memory, _) = SharedMemory::create("test", LEN).expect("makes");
+        let mut byte = [9];
+        let mut out = vec![9];
+        for offset in [LEN, LEN + 1, usize::MAX] {
+            assert_eq!(memory.read(offset, &mut byte), Err(OutOfBounds));
+            assert_eq!(memory.read_to(offset, 1, &mut out), Err(OutOfBounds));
+            assert_eq!(memory.write(offset, &byte), Err(OutOfBounds));
+        }
+        assert_eq!(memory.read_to(1, usize::MAX, &mut out), Err(OutOfBounds));
+        assert_eq!(memory.read_to(0, LEN + 1, &mut out), Err(OutOfBounds));
+        assert_eq!((byte, out), ([9], vec![9]));
+        assert_eq!(memory.write(LEN - 1, &byte), Ok(()));
+        assert_eq!(memory.write(LEN, &[]), Ok(()));
+    }
+
+    #[test]
+    fn words_must_be_aligned_and_inside() {
+        let (memory, _) = SharedMemory::create("test", LEN).expect("makes");
+        for (offset, u32_fits, u64_fits) in [
+            (0, true, true),
+            (1, false, false),
+            (2, false, false),
+            (4, true, false),
+            (LEN - 8, true, true),
+            (LEN - 4, true, false),
+            (LEN, false, false),
+            (usize::MAX - 7, false, false),
+        ] {
+            assert_eq!(memory.atomic_u32(offset).is_some(), u32_fits, "{offset}");
+            assert_eq!(memory.atomic_u64(offset).is_some(), u64_fits, "{offset}");
+        }
+    }
+
+    #[test]
+    fn files_that_can_shrink_or_have_another_length_are_not_mapped() {
+        let refused = |fd: &std::os::fd::OwnedFd, len| {
+            SharedMemory::map(fd, len).unwrap_err().kind() == io::ErrorKind::InvalidData
+                && ReadOnlyMemory::map(fd, len).unwrap_err().kind() == io::ErrorKind::InvalidData
+        };
+        let file = tempfile::tempfile().expect("makes");
+        file.set_len(LEN as u64).expect("grows");
+        assert!(refused(&file.into(), LEN));
+        let fd = memfd::fixed_size("test", LEN).expect("makes");
+        assert!(refused(&fd, LEN - 1));
+        assert!(refused(&fd, LEN + 1));
+        assert!(SharedMemory::map(&fd, LEN).is_ok());
+    }
+
+    #[test]
+    fn published_memory_is_written_by_its_owner_only() {
+        let (ours, fd) = SharedMemory::create_published("test", LEN).expect("makes");
+        let theirs = ReadOnlyMemory::map(&fd, LEN).expect("maps");
+        ours.atomic_u32(64).expect("is aligned").store(5, Ordering::Release);
+        ours.atomic_u64(72).expect("is aligned").store(6, Ordering::Release);
+        assert_eq!(theirs.load_u32(64, Ordering::Acquire), Some(5));
+        assert_eq!(theirs.load_u64(72, Ordering::Acquire), Some(6));
+        assert_eq!(theirs.load_u64(LEN - 4, Ordering::Acquire), None);
+        assert!(SharedMemory::map(&fd, LEN).is_err());
+        assert!(File::from(fd).write_at(b"x", 0).is_err());
+    }
+}

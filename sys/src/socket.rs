@@ -393,3 +393,6 @@ pub fn defer_accept(socket: impl AsFd, seconds: u32) -> io::Result<()> {
 pub fn shut_down(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Both)?)
 }
+
+#[cfg(test)]
+mod tests;
