@@ -1,0 +1,240 @@
+//! The `action` of a step: what is done with a request.
+
+use crate::node::{Node, Valid};
+use crate::pass::Pass;
+use crate::pattern::{Case, Encoding, PatternSet, Syntax};
+use crate::settings::mime_types::PATTERN_DETAIL;
+use crate::socket_address::SocketAddress;
+use crate::template::Template;
+use crate::text::Text;
+use crate::{Origin, ValidationError};
+
+/// What is done with a request.
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// How it is answered.
+    pub kind: ActionKind,
+    /// The path it has from here on.
+    pub rewrite: Option<Template>,
+    /// Header fields to set in the response, or to remove if nothing is given, in order.
+    pub response_headers: Vec<(Text, Option<Template>)>,
+}
+
+/// How a request is answered.
+#[derive(Clone, Debug)]
+pub enum ActionKind {
+    /// Something else handles it.
+    Pass(Pass),
+    /// At once, without a body of its own.
+    Return(Return),
+    /// With a file.
+    Share(Box<Share>),
+    /// By another server.
+    Proxy(SocketAddress),
+}
+
+/// An answer at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// The status, from 0 to 999.
+    pub status: u16,
+    /// The `Location`.
+    pub location: Option<Template>,
+}
+
+/// Static files.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// The paths to try, in order. Never empty.
+    pub paths: Vec<Template>,
+    /// What is added to a path that ends with a slash.
+    pub index: Text,
+    /// The MIME types that are served.
+    pub types: PatternSet,
+    /// What to do if there is no such file.
+    pub fallback: Option<Box<Action>>,
+    /// The directory that files must be under.
+    pub chroot: Option<Template>,
+    /// Whether symbolic links are followed.
+    pub follow_symlinks: bool,
+    /// Whether mount points are crossed.
+    pub traverse_mounts: bool,
+}
+
+const KINDS: [&str; 4] = ["pass", "return", "share", "proxy"];
+
+impl Action {
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        let object = node.object(&[])?;
+        let mut kinds = KINDS.into_iter().filter(|kind| object.contains(kind.as_bytes()));
+        let Some(kind) = kinds.next() else {
+            return Err(node.fault(
+                "The \"action\" object must have either \"pass\", \"return\", \"share\", or \
+                 \"proxy\" option set.",
+            ));
+        };
+        if kinds.next().is_some() {
+            return Err(node.fault(
+                "The \"action\" object must have just one of \"pass\", \"return\", \"share\", or \
+                 \"proxy\" options set.",
+            ));
+        }
+        let mut common = Common::default();
+        let kind = match kind {
+            "pass" => read_pass(node, &mut common)?,
+            "return" => read_return(node, &mut common)?,
+            "share" => ActionKind::Share(Box::new(read_share(node, &mut common)?)),
+            _ => read_proxy(node, &mut common)?,
+        };
+        Ok(Self { kind, rewrite: common.rewrite, response_headers: common.response_headers })
+    }
+}
+
+/// The members that every kind has.
+#[derive(Default)]
+struct Common {
+    rewrite: Option<Template>,
+    response_headers: Vec<(Text, Option<Template>)>,
+}
+
+impl Common {
+    /// Reads a member that is not one of the kind's own.
+    fn read(&mut self, member: &Node<'_>, own: &[&str]) -> Valid<()> {
+        match member.name() {
+            b"rewrite" => self.rewrite = Some(Template::read(member)?),
+            b"response_headers" => self.response_headers = read_response_headers(member)?,
+            _ => {
+                let members: Vec<&str> = [own, &["rewrite", "response_headers"]].concat();
+                return Err(member.unknown(&members));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_response_headers(node: &Node<'_>) -> Valid<Vec<(Text, Option<Template>)>> {
+    node.object(&[])?;
+    let mut headers = Vec::new();
+    for member in node.members() {
+        let name = member.name_text();
+        if name.is_empty() {
+            return Err(member.fault("The response header name must not be empty."));
+        }
+        if name.eq_ignore_ascii_case(b"Content-Length") {
+            // Only this very spelling used to be refused; what got past that had no good effect.
+            if member.env().origin == Origin::Stored && name != "Content-Length" {
+                continue;
+            }
+            return Err(
+                member.fault(format!("The \"{name}\" response header value is not supported"))
+            );
+        }
+        let value = match member.value() {
+            crate::Value::String(text) => Some(Template::read_from(&member, text)?),
+            crate::Value::Null => None,
+            crate::Value::Boolean(_)
+            | crate::Value::Number(_)
+            | crate::Value::Array(_)
+            | crate::Value::Object(_) => {
+                return Err(member.fault(format!(
+                    "The \"{name}\" response header value must either be a string or a null"
+                )));
+            }
+        };
+        headers.push((name, value));
+    }
+    Ok(headers)
+}
+
+fn read_pass(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
+    let mut pass = None;
+    for member in node.members() {
+        match member.name() {
+            b"pass" => pass = Some(Pass::read(&member)?),
+            _ => common.read(&member, &["pass"])?,
+        }
+    }
+    pass.map(ActionKind::Pass).ok_or_else(|| node.missing("pass"))
+}
+
+fn read_return(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
+    let mut action = Return { status: 0, location: None };
+    for member in node.members() {
+        match member.name() {
+            b"return" => action.status = read_status(&member)?,
+            b"location" => action.location = Some(Template::read(&member)?),
+            _ => common.read(&member, &["return", "location"])?,
+        }
+    }
+    Ok(ActionKind::Return(action))
+}
+
+fn read_status(node: &Node<'_>) -> Valid<u16> {
+    let status = node.integer()?;
+    u16::try_from(status).ok().filter(|&status| status <= 999).ok_or_else(|| {
+        node.fault("The \"return\" value is out of allowed HTTP status code range 0-999.")
+    })
+}
+
+fn read_share(node: &Node<'_>, common: &mut Common) -> Valid<Share> {
+    const MEMBERS: &[&str] =
+        &["share", "index", "types", "fallback", "chroot", "follow_symlinks", "traverse_mounts"];
+    let mut share = Share {
+        paths: Vec::new(),
+        index: "index.html".into(),
+        types: PatternSet::default(),
+        fallback: None,
+        chroot: None,
+        follow_symlinks: true,
+        traverse_mounts: true,
+    };
+    for member in node.members() {
+        match member.name() {
+            b"share" => {
+                share.paths = Template::read_list(
+                    &member,
+                    "The \"share\" array must contain at least one element.",
+                    "The \"share\" array must contain only string values.",
+                )?;
+            }
+            b"index" => share.index = member.text()?.clone(),
+            b"types" => {
+                let syntax = Syntax { encoding: Encoding::Plain, case: Case::Ignored };
+                share.types = PatternSet::read(&member, syntax, PATTERN_DETAIL)?;
+            }
+            b"fallback" => share.fallback = Some(Box::new(Action::read(&member)?)),
+            b"chroot" | b"follow_symlinks" | b"traverse_mounts"
+                if !member.env().features.openat2 =>
+            {
+                return Err(member.not_built());
+            }
+            b"chroot" => share.chroot = Some(Template::read(&member)?),
+            b"follow_symlinks" => share.follow_symlinks = member.boolean()?,
+            b"traverse_mounts" => share.traverse_mounts = member.boolean()?,
+            _ => common.read(&member, MEMBERS)?,
+        }
+    }
+    Ok(share)
+}
+
+fn read_proxy(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
+    let mut address = None;
+    for member in node.members() {
+        match member.name() {
+            b"proxy" => address = Some(read_proxy_address(&member)?),
+            _ => common.read(&member, &["proxy"])?,
+        }
+    }
+    address.map(ActionKind::Proxy).ok_or_else(|| node.missing("proxy"))
+}
+
+fn read_proxy_address(node: &Node<'_>) -> Valid<SocketAddress> {
+    let text = node.text()?;
+    let invalid = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text);
+        node.fault(format!("The \"proxy\" address is invalid \"{text}\""))
+    };
+    let address = text.strip_prefix(b"http://").ok_or_else(|| invalid(text))?;
+    SocketAddress::parse(address)
+        .map_err(|error| ValidationError { log: Some(error.to_string()), ..invalid(address) })
+}

@@ -1,0 +1,291 @@
+//! Applications: what they have in common, and the choice of the module that runs them.
+
+pub(crate) mod external;
+pub(crate) mod isolation;
+pub(crate) mod java;
+pub(crate) mod limits;
+pub(crate) mod perl;
+pub(crate) mod php;
+pub(crate) mod processes;
+pub(crate) mod python;
+pub(crate) mod ruby;
+pub(crate) mod targets;
+pub(crate) mod threads;
+pub(crate) mod wasm;
+
+use crate::application::external::External;
+use crate::application::isolation::Isolation;
+use crate::application::java::Java;
+use crate::application::limits::Limits;
+use crate::application::perl::Perl;
+use crate::application::php::Php;
+use crate::application::processes::Processes;
+use crate::application::python::Python;
+use crate::application::ruby::Ruby;
+use crate::application::wasm::{Wasm, WasmWasiComponent};
+use crate::environment::{Environment, Language, Module};
+use crate::error::ValidationError;
+use crate::node::{Kinds, Node, Valid};
+use crate::print_compact;
+use crate::text::Text;
+use crate::value::Value;
+
+/// The members that applications of all kinds have.
+const MEMBERS: &[&str] = &[
+    "type",
+    "limits",
+    "processes",
+    "user",
+    "group",
+    "working_directory",
+    "environment",
+    "isolation",
+    "stdout",
+    "stderr",
+];
+
+/// An application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Application {
+    /// The name.
+    pub name: Text,
+    /// The type as it is written.
+    pub type_name: Text,
+    /// The module that runs it; external programs need none.
+    pub module: Option<Module>,
+    /// What is particular to its kind.
+    pub kind: ApplicationKind,
+    /// What a process may use.
+    pub limits: Limits,
+    /// How many processes there are.
+    pub processes: Processes,
+    /// Whom the processes run as.
+    pub user: Option<Text>,
+    /// The group they run as.
+    pub group: Option<Text>,
+    /// Where they run.
+    pub working_directory: Option<Text>,
+    /// What is added to their environment, in order.
+    pub environment: Vec<(Text, Text)>,
+    /// What separates them from the rest of the system.
+    pub isolation: Isolation,
+    /// The file for their standard output.
+    pub stdout: Option<Text>,
+    /// The file for their standard error output.
+    pub stderr: Option<Text>,
+    /// The definition as compact JSON. While it stays the same, byte for byte, the processes stay.
+    pub compact_json: Vec<u8>,
+}
+
+/// What is particular to a kind of application.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ApplicationKind {
+    /// `external` and `go`
+    External(External),
+    /// `python`
+    Python(Python),
+    /// `php`
+    Php(Php),
+    /// `perl`
+    Perl(Perl),
+    /// `ruby`
+    Ruby(Ruby),
+    /// `java`
+    Java(Java),
+    /// `wasm`
+    Wasm(Wasm),
+    /// `wasm-wasi-component`
+    WasmWasiComponent(WasmWasiComponent),
+}
+
+impl ApplicationKind {
+    /// The language.
+    pub fn language(&self) -> Language {
+        match self {
+            Self::External(_) => Language::External,
+            Self::Python(_) => Language::Python,
+            Self::Php(_) => Language::Php,
+            Self::Perl(_) => Language::Perl,
+            Self::Ruby(_) => Language::Ruby,
+            Self::Java(_) => Language::Java,
+            Self::Wasm(_) => Language::Wasm,
+            Self::WasmWasiComponent(_) => Language::WasmWasiComponent,
+        }
+    }
+}
+
+impl Application {
+    /// Checks the definition of one application by itself, as whoever runs it gets it.
+    pub fn validate(
+        name: &Text,
+        definition: &Value,
+        env: &Environment,
+    ) -> Result<Self, ValidationError> {
+        let applications = Value::from_iter([(name.clone(), definition.clone())]);
+        let root = Value::from_iter([("applications", applications)]);
+        let config = crate::Config::validate(&root, env)?;
+        let application = config.applications.into_iter().next();
+        Ok(application.expect("there is exactly one in the configuration"))
+    }
+
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        let object = node.object(&[])?;
+        if !object.contains(b"type") {
+            return Err(node.fault("Application must have the \"type\" property set."));
+        }
+        let (type_name, language, module) = read_type(node)?;
+        let mut common = Common::default();
+        let kind = match language {
+            Language::External => External::read(node, &mut common).map(ApplicationKind::External),
+            Language::Python => Python::read(node, &mut common).map(ApplicationKind::Python),
+            Language::Php => Php::read(node, &mut common).map(ApplicationKind::Php),
+            Language::Perl => Perl::read(node, &mut common).map(ApplicationKind::Perl),
+            Language::Ruby => Ruby::read(node, &mut common).map(ApplicationKind::Ruby),
+            Language::Java => Java::read(node, &mut common).map(ApplicationKind::Java),
+            Language::Wasm => Wasm::read(node, &mut common).map(ApplicationKind::Wasm),
+            Language::WasmWasiComponent => {
+                WasmWasiComponent::read(node, &mut common).map(ApplicationKind::WasmWasiComponent)
+            }
+        }?;
+        let Common {
+            limits,
+            processes,
+            user,
+            group,
+            working_directory,
+            environment,
+            isolation,
+            stdout,
+            stderr,
+        } = common;
+        Ok(Self {
+            name: node.name_text(),
+            type_name,
+            module,
+            kind,
+            limits,
+            processes,
+            user,
+            group,
+            working_directory,
+            environment,
+            isolation,
+            stdout,
+            stderr,
+            compact_json: print_compact(node.value()),
+        })
+    }
+}
+
+fn read_type(node: &Node<'_>) -> Valid<(Text, Language, Option<Module>)> {
+    let Some(member) = node.members().find(|member| member.name() == b"type") else {
+        return Err(node.fault("Application must have the \"type\" property set."));
+    };
+    let type_name = member.text()?;
+    let found = select(type_name, &member.env().modules);
+    let (language, module) = found.ok_or_else(|| {
+        member.fault(format!(
+            "The module to run \"{type_name}\" is not found among the available application \
+             modules."
+        ))
+    })?;
+    Ok((type_name.clone(), language, module.cloned()))
+}
+
+/// The language a type names, and the newest module of it that answers to the version in the
+/// type. Nothing if there is none.
+fn select<'m>(type_name: &[u8], modules: &'m [Module]) -> Option<(Language, Option<&'m Module>)> {
+    let ends_name = |byte: &u8| *byte == b' ' || byte.is_ascii_digit();
+    let end = type_name.iter().position(ends_name).unwrap_or(type_name.len());
+    let (name, version) = type_name.split_at(end);
+    let version = version.strip_prefix(b" ").unwrap_or(version);
+    match Language::from_name(name)? {
+        Language::External => version.is_empty().then_some((Language::External, None)),
+        language => modules
+            .iter()
+            .find(|module| module.language == language && module.answers_to(version))
+            .map(|module| (language, Some(module))),
+    }
+}
+
+/// The members that applications of all kinds have, apart from the type.
+#[derive(Default)]
+pub(crate) struct Common {
+    limits: Limits,
+    processes: Processes,
+    user: Option<Text>,
+    group: Option<Text>,
+    working_directory: Option<Text>,
+    environment: Vec<(Text, Text)>,
+    isolation: Isolation,
+    stdout: Option<Text>,
+    stderr: Option<Text>,
+}
+
+impl Common {
+    /// Reads a member that is not one of the kind's own.
+    pub(crate) fn read(&mut self, member: &Node<'_>, own: &[&str]) -> Valid<()> {
+        match member.name() {
+            b"type" => (),
+            b"limits" => self.limits = Limits::read(member)?,
+            b"processes" => self.processes = Processes::read(member)?,
+            b"user" => self.user = Some(member.text()?.clone()),
+            b"group" => self.group = Some(member.text()?.clone()),
+            b"working_directory" => self.working_directory = Some(member.text()?.clone()),
+            b"environment" => self.environment = read_environment(member)?,
+            b"isolation" => self.isolation = Isolation::read(member)?,
+            b"stdout" => self.stdout = Some(member.text()?.clone()),
+            b"stderr" => self.stderr = Some(member.text()?.clone()),
+            _ => return Err(member.unknown(&[own, MEMBERS].concat())),
+        }
+        Ok(())
+    }
+}
+
+fn read_environment(node: &Node<'_>) -> Valid<Vec<(Text, Text)>> {
+    node.object(&[])?;
+    let mut environment = Vec::new();
+    for member in node.members() {
+        let name = member.name_text();
+        if name.is_empty() {
+            return Err(member.fault("The environment name must not be empty."));
+        }
+        if name.contains(&0) {
+            return Err(member.fault("The environment name must not contain null character."));
+        }
+        if name.contains(&b'=') {
+            return Err(member.fault("The environment name must not contain '=' character."));
+        }
+        let Some(value) = member.value().as_text() else {
+            return Err(member.fault(format!("The \"{name}\" environment value must be a string.")));
+        };
+        if value.contains(&0) {
+            return Err(member.fault(format!(
+                "The \"{name}\" environment value must not contain null character."
+            )));
+        }
+        environment.push((name, value.clone()));
+    }
+    Ok(environment)
+}
+
+/// An array of strings that become C strings.
+pub(crate) fn read_arguments(node: &Node<'_>) -> Valid<Vec<Text>> {
+    node.expect(Kinds::ARRAY)?;
+    let label = node.label();
+    let mut arguments = Vec::new();
+    for element in node.elements() {
+        let Some(argument) = element.value().as_text() else {
+            return Err(
+                element.fault(format!("The \"{label}\" array must contain only string values."))
+            );
+        };
+        if argument.contains(&0) {
+            return Err(element.fault(format!(
+                "The \"{label}\" array must not contain strings with null character."
+            )));
+        }
+        arguments.push(argument.clone());
+    }
+    Ok(arguments)
+}

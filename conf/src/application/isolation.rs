@@ -1,0 +1,197 @@
+//! What separates an application from the rest of the system.
+
+use crate::node::{Kinds, Node, Valid};
+use crate::text::Text;
+
+/// The `isolation` of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// The namespaces of its own.
+    pub namespaces: Namespaces,
+    /// How its users appear outside.
+    pub uidmap: Option<Vec<IdMap>>,
+    /// How its groups appear outside.
+    pub gidmap: Option<Vec<IdMap>>,
+    /// Its root directory.
+    pub rootfs: Option<Text>,
+    /// What is mounted in that.
+    pub automount: Automount,
+    /// Whether programs it executes can gain privileges.
+    pub new_privs: bool,
+    /// The path of its cgroup, from the daemon's own unless it begins with a slash.
+    pub cgroup_path: Option<Text>,
+}
+
+impl Default for Isolation {
+    fn default() -> Self {
+        Self {
+            namespaces: Namespaces::default(),
+            uidmap: None,
+            gidmap: None,
+            rootfs: None,
+            automount: Automount::default(),
+            new_privs: true,
+            cgroup_path: None,
+        }
+    }
+}
+
+/// The namespaces an application has of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// Users and groups.
+    pub credential: bool,
+    /// Processes.
+    pub pid: bool,
+    /// Networks.
+    pub network: bool,
+    /// Mounts.
+    pub mount: bool,
+    /// Host names.
+    pub uname: bool,
+    /// Control groups.
+    pub cgroup: bool,
+}
+
+/// A range of user or group ids and how it appears outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdMap {
+    /// The first id inside.
+    pub container: i64,
+    /// The first id outside.
+    pub host: i64,
+    /// How many ids.
+    pub size: i64,
+}
+
+/// What is mounted in the root directory of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Automount {
+    /// What the language needs.
+    pub language_deps: bool,
+    /// A file system in memory, on `/tmp`.
+    pub tmpfs: bool,
+    /// The processes, on `/proc`.
+    pub procfs: bool,
+}
+
+impl Default for Automount {
+    fn default() -> Self {
+        Self { language_deps: true, tmpfs: true, procfs: true }
+    }
+}
+
+impl Isolation {
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] =
+            &["namespaces", "uidmap", "gidmap", "rootfs", "automount", "new_privs", "cgroup"];
+        node.object(&[])?;
+        let mut isolation = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"namespaces" => isolation.namespaces = Namespaces::read(&member)?,
+                b"uidmap" => isolation.uidmap = Some(read_id_maps(&member)?),
+                b"gidmap" => isolation.gidmap = Some(read_id_maps(&member)?),
+                b"rootfs" => isolation.rootfs = Some(member.text()?.clone()),
+                b"automount" => isolation.automount = Automount::read(&member)?,
+                b"new_privs" => isolation.new_privs = member.boolean()?,
+                b"cgroup" => isolation.cgroup_path = Some(read_cgroup(&member)?),
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(isolation)
+    }
+}
+
+impl Namespaces {
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] = &["credential", "pid", "network", "mount", "uname", "cgroup"];
+        node.object(&[])?;
+        let mut namespaces = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"credential" => namespaces.credential = member.boolean()?,
+                b"pid" => namespaces.pid = member.boolean()?,
+                b"network" => namespaces.network = member.boolean()?,
+                b"mount" => namespaces.mount = member.boolean()?,
+                b"uname" => namespaces.uname = member.boolean()?,
+                b"cgroup" => namespaces.cgroup = member.boolean()?,
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(namespaces)
+    }
+}
+
+impl Automount {
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] = &["language_deps", "tmpfs", "procfs"];
+        node.object(&[])?;
+        let mut automount = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"language_deps" => automount.language_deps = member.boolean()?,
+                b"tmpfs" => automount.tmpfs = member.boolean()?,
+                b"procfs" => automount.procfs = member.boolean()?,
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(automount)
+    }
+}
+
+fn read_id_maps(node: &Node<'_>) -> Valid<Vec<IdMap>> {
+    node.expect(Kinds::ARRAY)?;
+    node.elements()
+        .map(|element| {
+            if element.value().as_object().is_none() {
+                let label = element.label();
+                return Err(element
+                    .fault(format!("The \"{label}\" array must contain only object values.")));
+            }
+            IdMap::read(&element)
+        })
+        .collect()
+}
+
+impl IdMap {
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] = &["container", "host", "size"];
+        node.object(MEMBERS)?;
+        let mut map = Self { container: 0, host: 0, size: 0 };
+        for member in node.members() {
+            match member.name() {
+                b"container" => map.container = member.integer()?,
+                b"host" => map.host = member.integer()?,
+                b"size" => map.size = member.integer()?,
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(map)
+    }
+}
+
+fn read_cgroup(node: &Node<'_>) -> Valid<Text> {
+    node.object(&["path"])?;
+    let mut path = Text::default();
+    for member in node.members() {
+        match member.name() {
+            b"path" => path = read_cgroup_path(&member)?,
+            _ => return Err(member.unknown(&["path"])),
+        }
+    }
+    Ok(path)
+}
+
+fn read_cgroup_path(node: &Node<'_>) -> Valid<Text> {
+    let path = node.text()?;
+    if path.len() >= node.env().cgroup_path_len_max {
+        return Err(node.fault(format!("The cgroup path \"{path}\" is too long.")));
+    }
+    let leaves = path.split(|&byte| byte == b'/').any(|component| component == b"..");
+    // A null would cut the path short.
+    if path.is_empty() || leaves || path.contains(&0) {
+        return Err(node.fault(format!("The cgroup path \"{path}\" is invalid.")));
+    }
+    Ok(path.clone())
+}

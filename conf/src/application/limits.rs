@@ -1,0 +1,44 @@
+//! What a process of an application may use.
+
+use std::time::Duration;
+
+use crate::node::{Node, Valid};
+use crate::seconds;
+
+/// The `limits` of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a request may wait for the next piece of its response.
+    pub timeout: Option<Duration>,
+    /// How many requests a process serves before it is replaced.
+    pub requests: Option<u64>,
+    /// How much shared memory a process gets, in bytes.
+    pub shm: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { timeout: None, requests: None, shm: 100 * 1024 * 1024 }
+    }
+}
+
+impl Limits {
+    /// Negative numbers are taken, as they have always been, and mean none.
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] = &["timeout", "requests", "shm"];
+        node.object(&[])?;
+        let mut limits = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"timeout" => limits.timeout = seconds::limit(member.integer()?),
+                b"requests" => {
+                    let requests = u64::try_from(member.integer()?).ok();
+                    limits.requests = requests.filter(|&requests| requests > 0);
+                }
+                b"shm" => limits.shm = u64::try_from(member.integer()?).unwrap_or(0),
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(limits)
+    }
+}

@@ -1,0 +1,127 @@
+//! PHP applications.
+
+use crate::application::{Common, targets};
+use crate::node::{Node, Valid};
+use crate::text::Text;
+
+const MEMBERS: &[&str] = &["root", "script", "index", "targets", "options"];
+const TARGET_MEMBERS: &[&str] = &["root", "script", "index"];
+
+/// What is particular to `php`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Php {
+    /// The entry points, in order. Without `targets` there is one, without a name.
+    pub targets: Vec<PhpTarget>,
+    /// Settings of the engine.
+    pub options: PhpOptions,
+}
+
+/// An entry point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhpTarget {
+    /// The name; empty if there are no `targets`.
+    pub name: Text,
+    /// The directory of the scripts.
+    pub root: Text,
+    /// The script for all requests, below the root.
+    pub script: Option<Text>,
+    /// What is added to a path that ends with a slash.
+    pub index: Text,
+}
+
+/// Settings of the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PhpOptions {
+    /// The file of settings.
+    pub file: Option<Text>,
+    /// Settings that scripts cannot change, in order.
+    pub admin: Vec<(Text, Text)>,
+    /// Settings that they can, in order.
+    pub user: Vec<(Text, Text)>,
+}
+
+impl Php {
+    pub(crate) fn read(node: &Node<'_>, common: &mut Common) -> Valid<Self> {
+        let has_targets = node.object(&[])?.contains(b"targets");
+        node.object(if has_targets { &[] } else { &["root"] })?;
+        let mut php = Self { targets: Vec::new(), options: PhpOptions::default() };
+        let mut single = PhpTarget::unnamed();
+        for member in node.members() {
+            match member.name() {
+                b"root" | b"script" | b"index" if has_targets => {
+                    return Err(targets::exclusive(&member));
+                }
+                b"root" | b"script" | b"index" => single.read_member(&member)?,
+                b"targets" => php.targets = targets::read(&member, PhpTarget::read)?,
+                b"options" => php.options = PhpOptions::read(&member)?,
+                _ => common.read(&member, MEMBERS)?,
+            }
+        }
+        if !has_targets {
+            php.targets.push(single);
+        }
+        Ok(php)
+    }
+}
+
+impl PhpTarget {
+    fn unnamed() -> Self {
+        Self {
+            name: Text::default(),
+            root: Text::default(),
+            script: None,
+            index: "index.php".into(),
+        }
+    }
+
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        node.object(&["root"])?;
+        let mut target = Self { name: node.name_text(), ..Self::unnamed() };
+        for member in node.members() {
+            target.read_member(&member)?;
+        }
+        Ok(target)
+    }
+
+    fn read_member(&mut self, member: &Node<'_>) -> Valid<()> {
+        match member.name() {
+            b"root" => self.root = member.text()?.clone(),
+            b"script" => self.script = Some(member.text()?.clone()),
+            b"index" => self.index = member.text()?.clone(),
+            _ => return Err(member.unknown(TARGET_MEMBERS)),
+        }
+        Ok(())
+    }
+}
+
+impl PhpOptions {
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        node.object(&[])?;
+        let mut options = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"file" => options.file = Some(member.text()?.clone()),
+                b"admin" => options.admin = read_settings(&member)?,
+                b"user" => options.user = read_settings(&member)?,
+                _ => return Err(member.unknown(&["file", "admin", "user"])),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn read_settings(node: &Node<'_>) -> Valid<Vec<(Text, Text)>> {
+    node.object(&[])?;
+    let mut settings = Vec::new();
+    for member in node.members() {
+        let name = member.name_text();
+        if name.is_empty() {
+            return Err(member.fault("The PHP option name must not be empty."));
+        }
+        let Some(value) = member.value().as_text() else {
+            return Err(member.fault(format!("The \"{name}\" PHP option must be a string.")));
+        };
+        settings.push((name, value.clone()));
+    }
+    Ok(settings)
+}

@@ -1,0 +1,86 @@
+//! How many processes an application has.
+
+use std::time::Duration;
+
+use crate::node::{COUNT_MAX, Kinds, Node, Valid};
+use crate::seconds;
+
+/// The longest an idle process is kept, in seconds: what fits 32 bits of milliseconds.
+const IDLE_TIMEOUT_MAX: i64 = 2_147_483;
+
+/// The `processes` of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processes {
+    /// The most there may be; at least one.
+    pub max: u32,
+    /// How many idle ones are kept ready; not more than `max`.
+    pub spare: u32,
+    /// How long a process that is not among them stays when it is idle.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Processes {
+    fn default() -> Self {
+        Self::fixed(1)
+    }
+}
+
+impl Processes {
+    /// The idle timeout of a definition that names none, in seconds.
+    const IDLE_TIMEOUT: i64 = 15;
+
+    /// A number of processes that does not change.
+    fn fixed(count: u32) -> Self {
+        Self { max: count, spare: count, idle_timeout: seconds::time(Self::IDLE_TIMEOUT) }
+    }
+
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] = &["max", "spare", "idle_timeout"];
+        node.expect(Kinds::INTEGER | Kinds::OBJECT)?;
+        if let Some(count) = node.as_integer() {
+            return node.checked_count(count).map(Self::fixed);
+        }
+        // The kinds of all members are checked before any of the numbers.
+        let (mut max, mut spare, mut idle_timeout) = (None, None, None);
+        for member in node.members() {
+            match member.name() {
+                b"max" => max = Some((member, member.integer()?)),
+                b"spare" => spare = Some((member, member.integer()?)),
+                b"idle_timeout" => idle_timeout = Some((member, member.integer()?)),
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        let spare_number = match spare {
+            Some((member, number)) => bounded(&member, number, COUNT_MAX.into())?,
+            None => 0,
+        };
+        let max = match max {
+            Some((member, number)) => member.checked_count(number)?,
+            None => 1,
+        };
+        if spare_number > i64::from(max) {
+            let (member, _) = spare.unwrap_or((*node, 0));
+            return Err(member.fault("The \"spare\" number must be less than or equal to \"max\"."));
+        }
+        let idle_timeout = match idle_timeout {
+            Some((member, number)) => bounded(&member, number, IDLE_TIMEOUT_MAX)?,
+            None => Self::IDLE_TIMEOUT,
+        };
+        Ok(Self {
+            max,
+            spare: u32::try_from(spare_number).unwrap_or(max).min(max),
+            idle_timeout: seconds::time(idle_timeout),
+        })
+    }
+}
+
+fn bounded(node: &Node<'_>, number: i64, max: i64) -> Valid<i64> {
+    let label = node.label();
+    if number < 0 {
+        return Err(node.fault(format!("The \"{label}\" number must not be negative.")));
+    }
+    if number > max {
+        return Err(node.fault(format!("The \"{label}\" number must not exceed {max}.")));
+    }
+    Ok(number)
+}

@@ -1,0 +1,109 @@
+//! WebAssembly applications: modules and components.
+
+use crate::application::Common;
+use crate::node::{Kinds, Node, Valid};
+use crate::text::Text;
+
+const MODULE_MEMBERS: &[&str] = &[
+    "module",
+    "request_handler",
+    "malloc_handler",
+    "free_handler",
+    "module_init_handler",
+    "module_end_handler",
+    "request_init_handler",
+    "request_end_handler",
+    "response_end_handler",
+    "access",
+];
+const COMPONENT_MEMBERS: &[&str] = &["component", "access"];
+
+/// What is particular to `wasm`. Handlers are names of exported functions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wasm {
+    /// The file of the module.
+    pub module: Text,
+    /// Serves a request.
+    pub request_handler: Text,
+    /// Allocates memory.
+    pub malloc_handler: Text,
+    /// Frees memory.
+    pub free_handler: Text,
+    /// Called once the module is loaded.
+    pub module_init_handler: Option<Text>,
+    /// Called at the end.
+    pub module_end_handler: Option<Text>,
+    /// Called before a request.
+    pub request_init_handler: Option<Text>,
+    /// Called after a request.
+    pub request_end_handler: Option<Text>,
+    /// Called when a response is finished.
+    pub response_end_handler: Option<Text>,
+    /// The directories the module may use.
+    pub filesystem: Vec<Text>,
+}
+
+/// What is particular to `wasm-wasi-component`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WasmWasiComponent {
+    /// The file of the component.
+    pub component: Text,
+    /// The directories the component may use.
+    pub filesystem: Vec<Text>,
+}
+
+impl Wasm {
+    pub(crate) fn read(node: &Node<'_>, common: &mut Common) -> Valid<Self> {
+        node.object(&["module", "request_handler", "malloc_handler", "free_handler"])?;
+        let mut wasm = Self::default();
+        for member in node.members() {
+            let text = || member.text().cloned();
+            match member.name() {
+                b"module" => wasm.module = text()?,
+                b"request_handler" => wasm.request_handler = text()?,
+                b"malloc_handler" => wasm.malloc_handler = text()?,
+                b"free_handler" => wasm.free_handler = text()?,
+                b"module_init_handler" => wasm.module_init_handler = Some(text()?),
+                b"module_end_handler" => wasm.module_end_handler = Some(text()?),
+                b"request_init_handler" => wasm.request_init_handler = Some(text()?),
+                b"request_end_handler" => wasm.request_end_handler = Some(text()?),
+                b"response_end_handler" => wasm.response_end_handler = Some(text()?),
+                b"access" => wasm.filesystem = read_access(&member)?,
+                _ => common.read(&member, MODULE_MEMBERS)?,
+            }
+        }
+        Ok(wasm)
+    }
+}
+
+impl WasmWasiComponent {
+    pub(crate) fn read(node: &Node<'_>, common: &mut Common) -> Valid<Self> {
+        node.object(&["component"])?;
+        let mut component = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"component" => component.component = member.text()?.clone(),
+                b"access" => component.filesystem = read_access(&member)?,
+                _ => common.read(&member, COMPONENT_MEMBERS)?,
+            }
+        }
+        Ok(component)
+    }
+}
+
+/// The directories in `access`. What is not a string among them is taken, and ignored.
+fn read_access(node: &Node<'_>) -> Valid<Vec<Text>> {
+    node.object(&[])?;
+    let mut directories = Vec::new();
+    for member in node.members() {
+        match member.name() {
+            b"filesystem" => {
+                member.expect(Kinds::ARRAY)?;
+                let elements = member.value().as_array().unwrap_or_default();
+                directories = elements.iter().filter_map(|e| e.as_text().cloned()).collect();
+            }
+            _ => return Err(member.unknown(&["filesystem"])),
+        }
+    }
+    Ok(directories)
+}

@@ -1,0 +1,233 @@
+//! The TLS side of a listener.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::node::{Kinds, Node, Valid};
+use crate::seconds;
+use crate::text::Text;
+use crate::value::Value;
+
+/// The `tls` of a listener.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate bundles; the first is the default. Never empty.
+    pub certificates: Vec<Text>,
+    /// Commands to the TLS library with their values, in order.
+    pub conf_commands: Vec<(Text, Text)>,
+    /// How sessions are resumed.
+    pub session: Session,
+}
+
+impl Tls {
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] = &["certificate", "conf_commands", "session"];
+        node.object(&["certificate"])?;
+        let mut tls = Self {
+            certificates: Vec::new(),
+            conf_commands: Vec::new(),
+            session: Session::default(),
+        };
+        for member in node.members() {
+            match member.name() {
+                b"certificate" => tls.certificates = read_certificates(&member)?,
+                b"conf_commands" if !member.env().features.conf_commands => {
+                    return Err(member.not_built());
+                }
+                b"conf_commands" => {
+                    member.expect(Kinds::OBJECT)?;
+                    let commands = member
+                        .members()
+                        .map(|command| Ok((command.name_text(), command.text()?.clone())));
+                    tls.conf_commands = commands.collect::<Valid<_>>()?;
+                }
+                b"session" => tls.session = Session::read(&member)?,
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(tls)
+    }
+}
+
+fn read_certificates(node: &Node<'_>) -> Valid<Vec<Text>> {
+    let names = node.texts("The \"certificate\" array must contain only string values.")?;
+    if names.is_empty() {
+        return Err(node.fault("The \"certificate\" array must contain at least one element."));
+    }
+    match names.iter().find(|name| !node.env().certificates.permit(name)) {
+        Some(name) => Err(node.fault(format!("Certificate \"{name}\" is not found."))),
+        None => Ok(names),
+    }
+}
+
+/// How TLS sessions are resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// How many sessions are kept; none switches the cache off.
+    pub cache_size: u64,
+    /// How long a session can be resumed.
+    pub timeout: Duration,
+    /// Whether sessions are handed to clients as tickets.
+    pub tickets: Tickets,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { cache_size: 0, timeout: Duration::from_secs(300), tickets: Tickets::Disabled }
+    }
+}
+
+/// Session tickets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tickets {
+    /// None are handed out.
+    Disabled,
+    /// Their keys are made and kept by the library.
+    Automatic,
+    /// They are decrypted with any of these keys and encrypted with the last. Never empty.
+    Keys(Vec<TicketKey>),
+}
+
+/// A key for session tickets.
+#[derive(Clone, PartialEq, Eq)]
+pub enum TicketKey {
+    /// For AES with 128 bits.
+    Aes128(Box<[u8; 48]>),
+    /// For AES with 256 bits.
+    Aes256(Box<[u8; 80]>),
+}
+
+/// A key is a secret.
+impl fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aes128(_) => "Aes128(..)",
+            Self::Aes256(_) => "Aes256(..)",
+        })
+    }
+}
+
+impl Session {
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] = &["cache_size", "timeout", "tickets"];
+        node.object(&[])?;
+        let mut session = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"cache_size" => {
+                    session.cache_size = u64::try_from(member.integer()?).map_err(|_| {
+                        member.fault("The \"cache_size\" number must not be negative.")
+                    })?;
+                }
+                b"timeout" => {
+                    session.timeout = seconds::limit(member.integer()?).ok_or_else(|| {
+                        member.fault("The \"timeout\" number must be greater than zero.")
+                    })?;
+                }
+                b"tickets" if !member.env().features.tickets => return Err(member.not_built()),
+                b"tickets" => session.tickets = read_tickets(&member)?,
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(session)
+    }
+}
+
+fn read_tickets(node: &Node<'_>) -> Valid<Tickets> {
+    node.expect(Kinds::BOOLEAN | Kinds::STRING | Kinds::ARRAY)?;
+    if let Value::Boolean(enabled) = node.value() {
+        return Ok(if *enabled { Tickets::Automatic } else { Tickets::Disabled });
+    }
+    let keys: Vec<TicketKey> = if node.value().as_array().is_some() {
+        let key = |element: Node<'_>| match element.value().as_text() {
+            Some(key) => read_key(&element, key),
+            None => Err(element.fault("The \"key\" array must contain only string values.")),
+        };
+        node.elements().map(key).collect::<Valid<_>>()?
+    } else {
+        vec![read_key(node, node.text()?)?]
+    };
+    Ok(if keys.is_empty() { Tickets::Disabled } else { Tickets::Keys(keys) })
+}
+
+fn read_key(node: &Node<'_>, text: &Text) -> Valid<TicketKey> {
+    let bytes = decode_base64(text).ok_or_else(|| {
+        node.fault(format!("Invalid Base64 format for the ticket key \"{text}\"."))
+    })?;
+    if let Ok(key) = <[u8; 48]>::try_from(&bytes[..]) {
+        return Ok(TicketKey::Aes128(Box::new(key)));
+    }
+    if let Ok(key) = <[u8; 80]>::try_from(&bytes[..]) {
+        return Ok(TicketKey::Aes256(Box::new(key)));
+    }
+    let len = bytes.len();
+    Err(node.fault(format!(
+        "Invalid length {len} of the ticket key \"{text}\".  Must be 48 or 80 bytes."
+    )))
+}
+
+/// Decodes the standard alphabet. Padding may be left out, but must be exact if there is any.
+fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
+    let digits = &text[..text.len() - padding];
+    if digits.len() % 4 == 1 || (padding > 0 && (padding > 2 || !text.len().is_multiple_of(4))) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    for group in digits.chunks(4) {
+        let mut bits = 0_u32;
+        for &digit in group {
+            bits = bits << 6 | base64_digit(digit)?;
+        }
+        bits <<= 6 * (4 - group.len());
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
+    }
+    Some(bytes)
+}
+
+fn base64_digit(digit: u8) -> Option<u32> {
+    Some(u32::from(match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_the_standard_alphabet_with_exact_or_no_padding() {
+        for (text, bytes) in [
+            ("", Some(&b""[..])),
+            ("Zg==", Some(b"f")),
+            ("Zg", Some(b"f")),
+            ("Zm8=", Some(b"fo")),
+            ("Zm9v", Some(b"foo")),
+            ("Zm9vYg", Some(b"foob")),
+            ("+/+/", Some(b"\xfb\xff\xbf")),
+            ("Zg=", None),
+            ("Zg===", None),
+            ("Zm9v=", None),
+            ("Zm9v====", None),
+            ("=", None),
+            ("====", None),
+            ("Z", None),
+            ("Zm9vY", None),
+            ("Zm 8=", None),
+            ("-_-_", None),
+            ("Z=g=", None),
+        ] {
+            assert_eq!(decode_base64(text.as_bytes()).as_deref(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        assert_eq!(format!("{:?}", TicketKey::Aes128(Box::new([1; 48]))), "Aes128(..)");
+    }
+}

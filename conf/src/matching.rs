@@ -1,0 +1,223 @@
+//! The `match` of a step: which requests the step is for.
+
+use crate::address_pattern::AddressSet;
+use crate::condition::Condition;
+use crate::node::{Kinds, Node, Valid};
+use crate::pattern::{Case, Encoding, MatchError, PatternSet, Syntax, encoding_fault};
+use crate::text::Text;
+
+const MEMBERS: &[&str] = &[
+    "method",
+    "scheme",
+    "host",
+    "uri",
+    "query",
+    "arguments",
+    "headers",
+    "cookies",
+    "source",
+    "destination",
+    "if",
+];
+
+/// What a request must be like; all that is set must hold. Nothing set matches every request.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    /// A condition on anything.
+    pub condition: Option<Condition>,
+    /// The protocol.
+    pub scheme: Option<Scheme>,
+    /// The normalised host, in lower case and without port.
+    pub host: Option<PatternSet>,
+    /// The decoded, normalised path.
+    pub uri: Option<PatternSet>,
+    /// The request method.
+    pub method: Option<PatternSet>,
+    /// Header fields.
+    pub headers: Option<NamedPatterns>,
+    /// Decoded query arguments.
+    pub arguments: Option<NamedPatterns>,
+    /// Cookies.
+    pub cookies: Option<NamedPatterns>,
+    /// The whole query, decoded.
+    pub query: Option<PatternSet>,
+    /// Where the request comes from.
+    pub source: Option<AddressSet>,
+    /// Where the connection arrived.
+    pub destination: Option<AddressSet>,
+}
+
+/// The protocol of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Match {
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        let plain = |case| Syntax { encoding: Encoding::Plain, case };
+        let encoded = |encoding| Syntax { encoding, case: Case::Sensitive };
+        node.object(&[])?;
+        let mut matching = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"method" => matching.method = Some(read_patterns(&member, plain(Case::Upper))?),
+                b"scheme" => matching.scheme = Some(Scheme::read(&member)?),
+                b"host" => matching.host = Some(read_patterns(&member, plain(Case::Lower))?),
+                b"uri" => matching.uri = Some(read_patterns(&member, encoded(Encoding::Percent))?),
+                b"query" => {
+                    matching.query = Some(read_patterns(&member, encoded(Encoding::Query))?)
+                }
+                b"arguments" => {
+                    let syntax = encoded(Encoding::Query);
+                    matching.arguments = Some(NamedPatterns::read(&member, syntax)?);
+                }
+                b"headers" => {
+                    let syntax = plain(Case::Ignored);
+                    matching.headers = Some(NamedPatterns::read(&member, syntax)?);
+                }
+                b"cookies" => {
+                    let syntax = plain(Case::Sensitive);
+                    matching.cookies = Some(NamedPatterns::read(&member, syntax)?);
+                }
+                b"source" => matching.source = Some(AddressSet::read(&member)?),
+                b"destination" => matching.destination = Some(AddressSet::read(&member)?),
+                b"if" => matching.condition = Some(Condition::read(&member)?),
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(matching)
+    }
+}
+
+fn read_patterns(node: &Node<'_>, syntax: Syntax) -> Valid<PatternSet> {
+    PatternSet::read(node, syntax, &pattern_detail(node, syntax.encoding))
+}
+
+/// The message for a pattern that is not a string. Which wording has always gone with how the
+/// pattern is encoded.
+fn pattern_detail(node: &Node<'_>, encoding: Encoding) -> String {
+    let what = match encoding {
+        Encoding::Plain => "strings",
+        Encoding::Percent | Encoding::Query => "a string",
+    };
+    format!("The \"match\" pattern for \"{}\" must be {what}.", node.label())
+}
+
+impl Scheme {
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        let text = node.text()?;
+        if text.eq_ignore_ascii_case(b"http") {
+            Ok(Self::Http)
+        } else if text.eq_ignore_ascii_case(b"https") {
+            Ok(Self::Https)
+        } else {
+            Err(node.fault("The \"scheme\" can either be \"http\" or \"https\"."))
+        }
+    }
+}
+
+/// Patterns for named items: header fields, arguments, cookies.
+#[derive(Clone, Debug, Default)]
+pub struct NamedPatterns {
+    /// One of these must hold, and for that all in it. None at all matches everything.
+    pub any_of: Vec<Vec<NamedPattern>>,
+}
+
+/// Patterns for the item of one name.
+#[derive(Clone, Debug)]
+pub struct NamedPattern {
+    /// The name; of header fields, in lower case.
+    pub name: Text,
+    /// What every occurrence must be like; there must be at least one.
+    pub patterns: PatternSet,
+}
+
+impl NamedPatterns {
+    /// Whether the items of a request match; `values` gives those of a name.
+    pub fn matches<'r, I>(&self, mut values: impl FnMut(&Text) -> I) -> Result<bool, MatchError>
+    where
+        I: Iterator<Item = &'r [u8]>,
+    {
+        for all_of in &self.any_of {
+            let mut holds = true;
+            for pattern in all_of {
+                if !pattern.matches(values(&pattern.name))? {
+                    holds = false;
+                    break;
+                }
+            }
+            if holds {
+                return Ok(true);
+            }
+        }
+        Ok(self.any_of.is_empty())
+    }
+
+    fn read(node: &Node<'_>, syntax: Syntax) -> Valid<Self> {
+        node.expect(Kinds::ARRAY | Kinds::OBJECT)?;
+        let detail = pattern_detail(node, syntax.encoding);
+        if node.value().as_array().is_none() {
+            return Ok(Self { any_of: vec![read_object(node, node, syntax, &detail)?] });
+        }
+        let any_of = node.elements().map(|element| {
+            if element.value().as_object().is_none() {
+                let label = element.label();
+                return Err(element.fault(match syntax.encoding {
+                    Encoding::Plain => {
+                        format!("The \"match\" patterns for \"{label}\" must be objects.")
+                    }
+                    Encoding::Percent | Encoding::Query => {
+                        format!("The \"match\" pattern for \"{label}\" must be an object.")
+                    }
+                }));
+            }
+            read_object(node, &element, syntax, &detail)
+        });
+        Ok(Self { any_of: any_of.collect::<Valid<_>>()? })
+    }
+}
+
+/// Reads one object of name and patterns; `list` is the member it belongs to.
+fn read_object(
+    list: &Node<'_>,
+    node: &Node<'_>,
+    syntax: Syntax,
+    detail: &str,
+) -> Valid<Vec<NamedPattern>> {
+    let mut all_of = Vec::new();
+    for member in node.members() {
+        if member.name().is_empty() {
+            return Err(
+                member.fault("The \"match\" pattern objects must not contain empty member names.")
+            );
+        }
+        // Messages about the names and patterns inside speak of the whole list.
+        let key = member.name();
+        let member = member.labelled(list);
+        let name = syntax.encoding.decode(key).ok_or_else(|| encoding_fault(&member))?;
+        let name = match syntax.case {
+            Case::Ignored => name.to_ascii_lowercase(),
+            Case::Sensitive | Case::Lower | Case::Upper => name,
+        };
+        let patterns = PatternSet::read_value(&member, syntax, detail)?;
+        all_of.push(NamedPattern { name: name.into(), patterns });
+    }
+    Ok(all_of)
+}
+
+impl NamedPattern {
+    fn matches<'r>(&self, values: impl Iterator<Item = &'r [u8]>) -> Result<bool, MatchError> {
+        let mut is_present = false;
+        for value in values {
+            if !self.patterns.matches(value)? {
+                return Ok(false);
+            }
+            is_present = true;
+        }
+        Ok(is_present)
+    }
+}

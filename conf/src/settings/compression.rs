@@ -1,0 +1,179 @@
+//! Compression of responses.
+
+use std::fmt;
+
+use crate::node::{Kinds, Node, Valid};
+use crate::pattern::{Case, Encoding, PatternSet, Syntax};
+use crate::settings::mime_types::PATTERN_DETAIL;
+
+/// The `compression` of the HTTP settings.
+#[derive(Clone, Debug)]
+pub struct Compression {
+    /// The MIME types that are compressed.
+    pub types: PatternSet,
+    /// The encodings on offer, in order; with none, nothing is compressed.
+    pub compressors: Vec<Compressor>,
+}
+
+/// One encoding on offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compressor {
+    /// The encoding.
+    pub encoding: ContentEncoding,
+    /// The level to use; for `identity` it has no meaning.
+    pub level: i32,
+    /// The level asked for, if it is not one of the encoding's.
+    pub rejected_level: Option<i64>,
+    /// The shortest response that is compressed.
+    pub min_length: Option<u64>,
+}
+
+/// A content encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentEncoding {
+    /// None.
+    Identity,
+    /// zlib's own format.
+    Deflate,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+    /// Brotli.
+    Brotli,
+}
+
+impl ContentEncoding {
+    const ALL: [Self; 5] = [Self::Identity, Self::Deflate, Self::Gzip, Self::Zstd, Self::Brotli];
+
+    /// The name in header fields and configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Deflate => "deflate",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Brotli => "br",
+        }
+    }
+
+    /// The lowest, the highest and the default level.
+    fn levels(self) -> (i64, i64, i32) {
+        match self {
+            Self::Identity => (i64::MIN, i64::MAX, 0),
+            Self::Deflate | Self::Gzip => (-1, 9, -1),
+            Self::Zstd => (-7, 22, 3),
+            Self::Brotli => (0, 11, 11),
+        }
+    }
+
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        let features = &node.env().features;
+        let is_built = |encoding: &Self| match encoding {
+            Self::Identity => true,
+            Self::Deflate | Self::Gzip => features.zlib,
+            Self::Zstd => features.zstd,
+            Self::Brotli => features.brotli,
+        };
+        let name = node.text()?;
+        let mut encodings = Self::ALL.into_iter().filter(is_built);
+        encodings
+            .find(|encoding| *name == *encoding.name())
+            .ok_or_else(|| node.fault(format!("\"{name}\" is not a supported compressor.")))
+    }
+}
+
+impl fmt::Display for ContentEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Compression {
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        node.object(&[])?;
+        let mut compression = Self { types: PatternSet::default(), compressors: Vec::new() };
+        for member in node.members() {
+            match member.name() {
+                b"types" => {
+                    let syntax = Syntax { encoding: Encoding::Plain, case: Case::Ignored };
+                    compression.types = PatternSet::read(&member, syntax, PATTERN_DETAIL)?;
+                }
+                b"compressors" => compression.compressors = read_compressors(&member)?,
+                _ => return Err(member.unknown(&["types", "compressors"])),
+            }
+        }
+        Ok(compression)
+    }
+}
+
+fn read_compressors(node: &Node<'_>) -> Valid<Vec<Compressor>> {
+    node.expect(Kinds::ARRAY | Kinds::OBJECT)?;
+    if node.value().as_object().is_some() {
+        return Ok(vec![Compressor::read(node)?]);
+    }
+    node.elements()
+        .map(|element| {
+            if element.value().as_object().is_none() {
+                return Err(
+                    element.fault("The \"compressors\" array must contain only object values.")
+                );
+            }
+            Compressor::read(&element)
+        })
+        .collect()
+}
+
+impl Compressor {
+    fn read(node: &Node<'_>) -> Valid<Self> {
+        node.object(&["encoding"])?;
+        let mut encoding = ContentEncoding::Identity;
+        let mut asked_level = None;
+        let mut min_length = None;
+        for member in node.members() {
+            match member.name() {
+                b"encoding" => encoding = ContentEncoding::read(&member)?,
+                b"level" => asked_level = Some(member.integer()?),
+                b"min_length" => min_length = u64::try_from(member.integer()?).ok(),
+                _ => return Err(member.unknown(&["encoding", "level", "min_length"])),
+            }
+        }
+        let (min, max, default) = encoding.levels();
+        let accepted = asked_level.filter(|level| (min..=max).contains(level));
+        let level = accepted.and_then(|level| i32::try_from(level).ok()).unwrap_or(default);
+        let rejected_level = if accepted.is_none() { asked_level } else { None };
+        Ok(Self { encoding, level, rejected_level, min_length })
+    }
+
+    /// The notice to log if the level asked for is not used.
+    pub fn notice(&self) -> Option<String> {
+        let Self { encoding, level, rejected_level, .. } = self;
+        let asked = (*rejected_level)?;
+        // The number in the notice has always been cut to eight bits.
+        #[expect(clippy::cast_possible_truncation, reason = "cut on purpose")]
+        let asked = asked as i8;
+        Some(format!(
+            "Overriding invalid compression level for [{encoding}] [{asked}] -> [{level}]"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notice_shows_eight_bits_of_the_level() {
+        let compressor = |rejected_level| Compressor {
+            encoding: ContentEncoding::Gzip,
+            level: -1,
+            rejected_level,
+            min_length: None,
+        };
+        assert_eq!(compressor(None).notice(), None);
+        assert_eq!(
+            compressor(Some(300)).notice().as_deref(),
+            Some("Overriding invalid compression level for [gzip] [44] -> [-1]")
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! How HTTP is spoken: timeouts, sizes and switches.
+
+use std::time::Duration;
+
+use crate::Origin;
+use crate::node::{Node, Valid};
+use crate::seconds;
+use crate::settings::compression::Compression;
+use crate::settings::mime_types::MimeTypes;
+use crate::settings::websocket::WebSocket;
+use crate::text::Text;
+
+const MEMBERS: &[&str] = &[
+    "header_read_timeout",
+    "body_read_timeout",
+    "send_timeout",
+    "idle_timeout",
+    "large_header_buffer_size",
+    "large_header_buffers",
+    "body_buffer_size",
+    "max_body_size",
+    "body_temp_path",
+    "discard_unsafe_fields",
+    "websocket",
+    "static",
+    "log_route",
+    "server_version",
+    "chunked_transform",
+    "compression",
+];
+
+/// The `http` of the settings. A timeout of nothing is none.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// For the whole head of a request.
+    pub header_read_timeout: Option<Duration>,
+    /// Between two reads of a body.
+    pub body_read_timeout: Option<Duration>,
+    /// Between two writes of a response.
+    pub send_timeout: Option<Duration>,
+    /// Without a request.
+    pub idle_timeout: Option<Duration>,
+    /// The size of each buffer for a head that does not fit the first.
+    pub large_header_buffer_size: u64,
+    /// How many of those there may be.
+    pub large_header_buffers: u64,
+    /// The largest body kept in memory.
+    pub body_buffer_size: u64,
+    /// The largest body accepted.
+    pub max_body_size: u64,
+    /// Where larger bodies are kept; nothing is the daemon's temporary directory.
+    pub body_temp_path: Option<Text>,
+    /// Whether header fields with unusual names are dropped.
+    pub discard_unsafe_fields: bool,
+    /// WebSocket connections.
+    pub websocket: WebSocket,
+    /// MIME types of static files.
+    pub mime_types: MimeTypes,
+    /// Whether routing is logged.
+    pub log_route: bool,
+    /// Whether responses tell the version of the server.
+    pub server_version: bool,
+    /// Whether chunked request bodies are taken.
+    pub chunked_transform: bool,
+    /// Compression of responses.
+    pub compression: Option<Compression>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            header_read_timeout: Some(Duration::from_secs(30)),
+            body_read_timeout: Some(Duration::from_secs(30)),
+            send_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(180)),
+            large_header_buffer_size: 8192,
+            large_header_buffers: 4,
+            body_buffer_size: 16384,
+            max_body_size: 8 * 1024 * 1024,
+            body_temp_path: None,
+            discard_unsafe_fields: true,
+            websocket: WebSocket::default(),
+            mime_types: MimeTypes::default(),
+            log_route: false,
+            server_version: true,
+            chunked_transform: false,
+            compression: None,
+        }
+    }
+}
+
+impl Http {
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        node.object(&[])?;
+        let mut http = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"header_read_timeout" => {
+                    http.header_read_timeout = seconds::limit(member.integer()?);
+                }
+                b"body_read_timeout" => http.body_read_timeout = seconds::limit(member.integer()?),
+                b"send_timeout" => http.send_timeout = seconds::limit(member.integer()?),
+                b"idle_timeout" => http.idle_timeout = seconds::limit(at_least(&member, 0)?),
+                b"large_header_buffer_size" => {
+                    http.large_header_buffer_size = size(at_least(&member, 1)?);
+                }
+                b"large_header_buffers" => http.large_header_buffers = size(at_least(&member, 1)?),
+                b"body_buffer_size" => http.body_buffer_size = size(member.integer()?),
+                b"max_body_size" => http.max_body_size = size(at_least(&member, 0)?),
+                b"body_temp_path" => http.body_temp_path = Some(member.text()?.clone()),
+                b"discard_unsafe_fields" => http.discard_unsafe_fields = member.boolean()?,
+                b"websocket" => http.websocket = WebSocket::read(&member)?,
+                b"static" => http.mime_types = read_static(&member)?,
+                b"log_route" => http.log_route = member.boolean()?,
+                b"server_version" => http.server_version = member.boolean()?,
+                b"chunked_transform" => http.chunked_transform = member.boolean()?,
+                b"compression" => http.compression = Some(Compression::read(&member)?),
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(http)
+    }
+}
+
+/// A number whose smaller values are useless or harmful. They used to be taken, so a stored one is
+/// not refused; it acts as before.
+fn at_least(node: &Node<'_>, min: i64) -> Valid<i64> {
+    let value = node.integer()?;
+    if value >= min || node.env().origin == Origin::Stored {
+        return Ok(value);
+    }
+    let label = node.label();
+    Err(node.fault(match min {
+        0 => format!("The \"{label}\" number must not be negative."),
+        min => format!("The \"{label}\" number must be equal to or greater than {min}."),
+    }))
+}
+
+/// A size or a count; a negative one, where those are taken, is none.
+fn size(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+fn read_static(node: &Node<'_>) -> Valid<MimeTypes> {
+    node.object(&[])?;
+    let mut mime_types = MimeTypes::default();
+    for member in node.members() {
+        match member.name() {
+            b"mime_types" => mime_types = MimeTypes::read(&member)?,
+            _ => return Err(member.unknown(&["mime_types"])),
+        }
+    }
+    Ok(mime_types)
+}

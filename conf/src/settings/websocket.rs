@@ -1,0 +1,48 @@
+//! WebSocket connections.
+
+use std::time::Duration;
+
+use crate::node::{Node, Valid};
+use crate::seconds;
+
+/// The `websocket` of the HTTP settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSocket {
+    /// How long the answer to a ping may take.
+    pub read_timeout: Option<Duration>,
+    /// How long a connection is idle before it is pinged.
+    pub keepalive_interval: Option<Duration>,
+    /// The largest frame accepted.
+    pub max_frame_size: u64,
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        Self {
+            read_timeout: Some(Duration::from_secs(60)),
+            keepalive_interval: Some(Duration::from_secs(30)),
+            max_frame_size: 1024 * 1024,
+        }
+    }
+}
+
+impl WebSocket {
+    pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
+        const MEMBERS: &[&str] = &["read_timeout", "keepalive_interval", "max_frame_size"];
+        node.object(&[])?;
+        let mut websocket = Self::default();
+        for member in node.members() {
+            match member.name() {
+                b"read_timeout" => websocket.read_timeout = seconds::limit(member.integer()?),
+                b"keepalive_interval" => {
+                    websocket.keepalive_interval = seconds::limit(member.integer()?);
+                }
+                b"max_frame_size" => {
+                    websocket.max_frame_size = u64::try_from(member.integer()?).unwrap_or(0);
+                }
+                _ => return Err(member.unknown(MEMBERS)),
+            }
+        }
+        Ok(websocket)
+    }
+}
