@@ -1,0 +1,336 @@
+//! The controller at work: what happens outside becomes events of the session, and its effects
+//! happen outside. Everything runs on one thread, and nothing here waits but the one loop.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use port_io::{ConnectError, Receiver, RequestError, SendError, Sender, bootstrap};
+use port_proto::{
+    AbortConfig, CommitConfig, ControllerToMain, GetStatus, Identity, MainToController, NewPeer,
+    PeerLost, PrepareConfig, Quit, Refusal, RestartApplication, RestartRefusal, Role,
+    SetUpController, StoreConfig, WithFds,
+};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet, spawn_local};
+use tokio::time::{Instant, sleep_until};
+
+use crate::endpoint::{Plan, plan};
+use crate::http::{Exchange, Limits, Share};
+use crate::link::{Change, RouterLink, ToRouter};
+use crate::listener::Listener;
+use crate::response::Response;
+use crate::session::{Answer, Effect, Question, Session, Step, Ticket};
+use crate::validation::check;
+
+/// The sending half of the port to main.
+pub type ToMain = Sender<ControllerToMain, MainToController>;
+/// The receiving half of the port to main.
+pub type FromMain = Receiver<ControllerToMain, MainToController>;
+
+/// How long an ending controller goes on with what is in progress.
+const FAST_END: Duration = Duration::from_secs(1);
+const GRACEFUL_END: Duration = Duration::from_secs(10);
+
+/// Why a controller ended that was not told to.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// It has no port to main.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The port to main was closed.
+    #[error("the port to the main process was closed")]
+    MainLost,
+    /// The port to the router was closed, but the router goes on.
+    #[error("the port to the router was closed")]
+    RouterStranded,
+    /// The control socket cannot be used.
+    #[error("control socket: {0}")]
+    Listen(#[from] io::Error),
+}
+
+/// Runs the role in a process that unitd started, until it is told to stop.
+///
+/// # Errors
+/// [`ServeError`] when it had to end without being told to.
+pub async fn run() -> Result<(), ServeError> {
+    let (me, _, to_main, from_main) = bootstrap::inherited(Role::Controller).await?;
+    serve(me, to_main, from_main, Limits::default()).await
+}
+
+/// Runs the role over a given port to main. To be called in a `LocalSet`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve(
+    me: Identity,
+    to_main: ToMain,
+    mut from_main: FromMain,
+    limits: Limits,
+) -> Result<(), ServeError> {
+    let mut early = Vec::new();
+    let set_up = loop {
+        match from_main.recv().await {
+            Some((_, MainToController::SetUp(set_up))) => break set_up,
+            Some((_, MainToController::Quit(_))) => return Ok(()),
+            Some((_, message)) => early.push(message),
+            None => return Err(ServeError::MainLost),
+        }
+    };
+    let (mut controller, mut exchanges) = Controller::new(me, to_main, set_up, limits)?;
+    for message in early {
+        controller.hear(message);
+    }
+    while !controller.has_ended() {
+        controller.perform();
+        let retry_at = controller.retry_at;
+        let end_at = controller.end_at;
+        let answered = controller.answered_all();
+        tokio::select! {
+            message = from_main.recv() => match message {
+                Some((_, message)) => controller.hear(message),
+                None => return Err(ServeError::MainLost),
+            },
+            change = controller.router.changed() => controller.router_changed(&change)?,
+            Some(answer) = controller.questions.join_next() => {
+                // A question that panicked has taken the process with it.
+                if let Ok((step, answer)) = answer {
+                    controller.session.answered(step, answer);
+                }
+            }
+            Some(exchange) = exchanges.recv() => controller.take(exchange),
+            () = at(retry_at) => {
+                controller.retry_at = None;
+                controller.session.retry();
+            }
+            () = answered, if controller.end_at.is_some() && controller.session.is_at_rest() => {
+                controller.end_at = Some(Instant::now());
+            }
+            () = at(end_at) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a moment, if there is one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
+struct Controller {
+    session: Session,
+    main: ToMain,
+    router: RouterLink,
+    /// The question that is open, and those that nobody waits for any more.
+    questions: JoinSet<(Step, Answer)>,
+    replies: HashMap<Ticket, oneshot::Sender<Response>>,
+    last_ticket: Ticket,
+    /// The control socket, until it is opened for business.
+    listener: Option<Listener>,
+    accepting: Option<AbortHandle>,
+    share: Share,
+    retry_at: Option<Instant>,
+    /// When to end at the latest, once told to stop.
+    end_at: Option<Instant>,
+}
+
+impl Controller {
+    fn new(
+        me: Identity,
+        main: ToMain,
+        set_up: WithFds<SetUpController, 1>,
+        limits: Limits,
+    ) -> Result<(Self, mpsc::Receiver<Exchange>), ServeError> {
+        let WithFds { body: SetUpController { stored, modules }, fds: [socket] } = set_up;
+        let (requests, exchanges) = mpsc::channel(16);
+        let controller = Self {
+            session: Session::new(&stored, &modules, check(&modules)),
+            main,
+            router: RouterLink::new(me),
+            questions: JoinSet::new(),
+            replies: HashMap::new(),
+            last_ticket: Ticket(0),
+            listener: Some(Listener::from_fd(socket)?),
+            accepting: None,
+            share: Share::new(limits, requests),
+            retry_at: None,
+            end_at: None,
+        };
+        Ok((controller, exchanges))
+    }
+
+    fn has_ended(&self) -> bool {
+        self.end_at.is_some_and(|end_at| end_at <= Instant::now())
+    }
+
+    /// Waits until every answer is written.
+    fn answered_all(&self) -> impl Future<Output = ()> + use<> {
+        let share = self.share.clone();
+        async move { share.answered().await }
+    }
+
+    /// Main says something.
+    fn hear(&mut self, message: MainToController) {
+        match message {
+            MainToController::SetUp(_) => unit_log::alert!("set up twice"),
+            MainToController::NewPeer(WithFds { body: NewPeer { peer }, fds: [socket] }) => {
+                if peer.role == Role::Router {
+                    self.session.router_lost();
+                    self.router.introduce(peer, socket);
+                } else {
+                    unit_log::alert!("process {} is of no use here", peer.pid.0);
+                }
+            }
+            MainToController::PeerLost(PeerLost { peer }) => {
+                if self.router.forget(peer) {
+                    self.session.router_lost();
+                }
+            }
+            MainToController::ReopenLog(WithFds { fds: [file], .. }) => {
+                if let Err(error) = unit_log::redirect(file) {
+                    unit_log::alert!("log cannot be moved to the reopened file: {error}");
+                }
+            }
+            MainToController::Quit(quit) => self.quit(quit),
+        }
+    }
+
+    fn quit(&mut self, quit: Quit) {
+        if let Some(accepting) = self.accepting.take() {
+            accepting.abort();
+        }
+        self.listener = None;
+        self.session.stop();
+        let end_at = Instant::now()
+            + match quit {
+                Quit::Fast => FAST_END,
+                Quit::Graceful => GRACEFUL_END,
+            };
+        self.end_at = Some(self.end_at.map_or(end_at, |earlier| earlier.min(end_at)));
+    }
+
+    fn router_changed(&mut self, change: &Change) -> Result<(), ServeError> {
+        match change {
+            Change::Found => self.session.router_found(),
+            Change::Lost => self.session.router_lost(),
+            Change::Stranded if self.end_at.is_some() => {}
+            Change::Stranded => return Err(ServeError::RouterStranded),
+        }
+        Ok(())
+    }
+
+    /// A client wants something.
+    fn take(&mut self, Exchange { request, reply }: Exchange) {
+        let response = match plan(request) {
+            Plan::Answer(response) => response,
+            Plan::ReadConfig(path) => match conf::tree::get(self.session.config(), &path) {
+                Some(value) => Response::value(value),
+                None => Response::no_value(),
+            },
+            Plan::Queue(operation) => {
+                self.last_ticket.0 += 1;
+                self.replies.insert(self.last_ticket, reply);
+                self.session.submit(self.last_ticket, operation);
+                return;
+            }
+        };
+        // A client that is gone does not matter, here and below.
+        let _ = reply.send(response);
+    }
+
+    /// Does what the session wants.
+    fn perform(&mut self) {
+        while let Some(effect) = self.session.next_effect() {
+            match effect {
+                Effect::Ask(step, question) => self.ask(step, question),
+                Effect::Store(step, json) => self.store(step, json),
+                Effect::Answer(ticket, response) => {
+                    if let Some(reply) = self.replies.remove(&ticket) {
+                        let _ = reply.send(response);
+                    }
+                }
+                Effect::Open => {
+                    if let Some(listener) = self.listener.take() {
+                        let accepting = spawn_local(listener.serve(self.share.clone()));
+                        self.accepting = Some(accepting.abort_handle());
+                    }
+                }
+                Effect::RetryAfter(wait) => self.retry_at = Some(Instant::now() + wait),
+                Effect::Alert(text) => unit_log::alert!("{text}"),
+                Effect::Error(text) => unit_log::error!("{text}"),
+            }
+        }
+    }
+
+    fn store(&mut self, step: Step, json: Vec<u8>) {
+        let main = self.main.clone();
+        self.questions.spawn_local(async move {
+            (step, answer(main.request(StoreConfig { json }).await, done, refused))
+        });
+    }
+
+    fn ask(&mut self, step: Step, question: Question) {
+        let router = self.router.sender();
+        self.questions.spawn_local(async move {
+            match router {
+                Some(router) => (step, ask_router(&router, question).await),
+                None => (step, Answer::Lost),
+            }
+        });
+    }
+}
+
+async fn ask_router(router: &ToRouter, question: Question) -> Answer {
+    match question {
+        Question::Prepare(json) => {
+            answer(router.request(PrepareConfig { json }).await, done, refused)
+        }
+        Question::Commit => answer(router.request(CommitConfig).await, done, refused),
+        Question::Abort => answer(router.request(AbortConfig).await, done, refused),
+        Question::Status => answer(router.request(GetStatus).await, Answer::Status, refused),
+        Question::Restart(name) => {
+            answer(router.request(RestartApplication { name }).await, done, not_restarted)
+        }
+    }
+}
+
+fn answer<T, F>(
+    result: Result<T, RequestError<F>>,
+    done: impl FnOnce(T) -> Answer,
+    refused: impl FnOnce(F) -> Answer,
+) -> Answer {
+    match result {
+        Ok(reply) => done(reply),
+        Err(RequestError::Refused(refusal)) => refused(refusal),
+        Err(RequestError::Lost | RequestError::Send(SendError::Closed)) => Answer::Lost,
+        Err(RequestError::Send(
+            error @ (SendError::Full
+            | SendError::Encode(_)
+            | SendError::WantsAnswer(_)
+            | SendError::Io(_)),
+        )) => Answer::NotSent(error.to_string()),
+    }
+}
+
+fn done((): ()) -> Answer {
+    Answer::Done
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    Answer::Refused(refusal.text)
+}
+
+fn not_restarted(refusal: RestartRefusal) -> Answer {
+    match refusal {
+        RestartRefusal::Unknown => Answer::Unknown,
+        RestartRefusal::Failed(text) => Answer::Refused(text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! What a request asks for: the endpoints, their methods, and what needs the router.
+
+use conf::tree::Path;
+
+use crate::response::Response;
+use crate::target::normalise;
+
+/// A request as it was read from a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// The method.
+    pub(crate) method: String,
+    /// The request target, raw.
+    pub(crate) target: Vec<u8>,
+    /// The whole body.
+    pub(crate) body: Vec<u8>,
+}
+
+/// How the configuration is to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Edit {
+    /// Create or replace a value; the text of the new one.
+    Put(Vec<u8>),
+    /// Append to an array; the text of the new element.
+    Post(Vec<u8>),
+    /// Remove a value.
+    Delete,
+}
+
+/// Something that has to wait for its turn, because it concerns the router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Report everything: configuration and status.
+    Overview,
+    /// Report the status, or what the path leads to in it.
+    Status(Path),
+    /// Change the configuration.
+    Edit {
+        /// What is changed.
+        path: Path,
+        /// How.
+        edit: Edit,
+    },
+    /// Replace the processes of an application.
+    Restart {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What is to be done about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// Answer it at once.
+    Answer(Response),
+    /// Answer it at once with what the configuration has there.
+    ReadConfig(Path),
+    /// Let it wait for its turn.
+    Queue(Operation),
+}
+
+/// Decides what is to be done about a request.
+#[must_use]
+pub(crate) fn plan(request: Request) -> Plan {
+    let path = match normalise(&request.target) {
+        Ok(path) => path,
+        Err(error) => return Plan::Answer(Response::bad_request(&error.to_string())),
+    };
+    if path == b"/" {
+        return if request.method == "GET" {
+            Plan::Queue(Operation::Overview)
+        } else {
+            Plan::Answer(Response::invalid_method())
+        };
+    }
+    if let Some(rest) = below(&path, b"/config") {
+        return config(rest, &request.method, request.body);
+    }
+    if let Some(rest) = below(&path, b"/status") {
+        return status(rest, &request.method);
+    }
+    if let Some(rest) = path.strip_prefix(b"/control/") {
+        return control(rest, &request.method);
+    }
+    // This is also the answer for the stores that the build does not have.
+    Plan::Answer(Response::no_value())
+}
+
+/// The rest of `path` after `prefix`, which must be all of it or end at a slash.
+fn below<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+fn config(rest: &[u8], method: &str, body: Vec<u8>) -> Plan {
+    let whole = rest.is_empty();
+    let edit = match method {
+        "GET" => {
+            return match Path::parse(rest) {
+                Ok(path) => Plan::ReadConfig(path),
+                Err(_) => Plan::Answer(Response::no_value()),
+            };
+        }
+        "PUT" => Edit::Put(body),
+        "POST" if !whole => Edit::Post(body),
+        "DELETE" => Edit::Delete,
+        _ => return Plan::Answer(Response::method_not_allowed()),
+    };
+    match Path::parse(rest) {
+        Ok(path) => Plan::Queue(Operation::Edit { path, edit }),
+        Err(_) => Plan::Answer(unreachable_value(&edit)),
+    }
+}
+
+/// The answer to an edit whose path cannot lead anywhere: a bad body is reported before that.
+fn unreachable_value(edit: &Edit) -> Response {
+    match edit {
+        Edit::Put(body) | Edit::Post(body) => match conf::parse(body) {
+            Ok(_) => Response::no_value(),
+            Err(error) => Response::invalid_json(&error),
+        },
+        Edit::Delete => Response::no_value(),
+    }
+}
+
+fn status(rest: &[u8], method: &str) -> Plan {
+    if method != "GET" {
+        return Plan::Answer(Response::invalid_method());
+    }
+    match Path::parse(rest) {
+        Ok(path) => Plan::Queue(Operation::Status(path)),
+        Err(_) => Plan::Answer(Response::invalid_path()),
+    }
+}
+
+fn control(rest: &[u8], method: &str) -> Plan {
+    if method != "GET" {
+        return Plan::Answer(Response::method_not_allowed());
+    }
+    let name = rest
+        .strip_prefix(b"applications/")
+        .and_then(|rest| rest.strip_suffix(b"/restart"))
+        .filter(|name| !name.is_empty())
+        .and_then(|name| std::str::from_utf8(name).ok());
+    match name {
+        Some(name) => Plan::Queue(Operation::Restart { name: name.to_owned() }),
+        None => Plan::Answer(Response::no_value()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(method: &str, target: &str) -> Plan {
+        let request = Request {
+            method: method.to_owned(),
+            target: target.as_bytes().to_vec(),
+            body: b"1".to_vec(),
+        };
+        plan(request)
+    }
+
+    fn path(path: &str) -> Path {
+        Path::parse(path.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_endpoint_has_its_methods() {
+        let invalid = || Plan::Answer(Response::invalid_method());
+        let not_allowed = || Plan::Answer(Response::method_not_allowed());
+        let edit = |edit| Plan::Queue(Operation::Edit { path: path("/a/b"), edit });
+        let whole = |edit| Plan::Queue(Operation::Edit { path: path(""), edit });
+        let body = || b"1".to_vec();
+        let restart = || Plan::Queue(Operation::Restart { name: "x".to_owned() });
+        for (method, target, expected) in [
+            ("GET", "/", Plan::Queue(Operation::Overview)),
+            ("PUT", "/", invalid()),
+            ("POST", "/", invalid()),
+            ("DELETE", "/", invalid()),
+            ("HEAD", "/", invalid()),
+            ("GET", "/config", Plan::ReadConfig(path(""))),
+            ("GET", "/config/", Plan::ReadConfig(path(""))),
+            ("PUT", "/config", whole(Edit::Put(body()))),
+            ("POST", "/config", not_allowed()),
+            ("DELETE", "/config", whole(Edit::Delete)),
+            ("HEAD", "/config", not_allowed()),
+            ("PATCH", "/config", not_allowed()),
+            ("GET", "/config/a/b", Plan::ReadConfig(path("/a/b"))),
+            ("PUT", "/config/a/b/", edit(Edit::Put(body()))),
+            ("POST", "/config/a/b", edit(Edit::Post(body()))),
+            ("DELETE", "/config/a/b", edit(Edit::Delete)),
+            ("OPTIONS", "/config/a/b", not_allowed()),
+            ("GET", "/status", Plan::Queue(Operation::Status(path("")))),
+            ("GET", "/status/a/b", Plan::Queue(Operation::Status(path("/a/b")))),
+            ("PUT", "/status", invalid()),
+            ("POST", "/status/a", invalid()),
+            ("DELETE", "/status", invalid()),
+            ("HEAD", "/status", invalid()),
+            ("GET", "/control/applications/x/restart", restart()),
+            ("GET", "/control/applications/x/restart/", restart()),
+            ("PUT", "/control/applications/x/restart", not_allowed()),
+            ("POST", "/control/x", not_allowed()),
+        ] {
+            assert_eq!(planned(method, target), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn everything_else_does_not_exist() {
+        let no_value = Plan::Answer(Response::no_value());
+        for method in ["GET", "PUT", "POST", "DELETE", "HEAD"] {
+            for target in [
+                "/configs",
+                "/confi",
+                "/statuses",
+                "/control",
+                "/control/",
+                "/controls/x",
+                "/certificates",
+                "/certificates/x",
+                "/js_modules",
+                "/x/y",
+                "/CONFIG",
+            ] {
+                assert_eq!(planned(method, target), no_value, "{method} {target}");
+            }
+        }
+        for target in [
+            "/control/x",
+            "/control/applications",
+            "/control/applications/restart",
+            "/control/applications//restart",
+            "/control/applications/x",
+            "/control/applications/x/restarts",
+            "/control/applications/%ff/restart",
+        ] {
+            assert_eq!(planned("GET", target), no_value, "{target}");
+        }
+    }
+
+    #[test]
+    fn names_to_restart_are_not_decoded_as_segments() {
+        for (target, name) in [
+            ("/control/applications/a/b/restart", "a/b"),
+            ("/control/applications/a%2Fb/restart", "a%2Fb"),
+            ("/control/applications/a%20b/restart", "a b"),
+        ] {
+            let expected = Plan::Queue(Operation::Restart { name: name.to_owned() });
+            assert_eq!(planned("GET", target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn overlong_segments_do_not_exist_but_bad_bodies_come_first() {
+        let target = format!("/config/{}", "x".repeat(257));
+        for method in ["GET", "PUT", "POST", "DELETE"] {
+            assert_eq!(planned(method, &target), Plan::Answer(Response::no_value()), "{method}");
+        }
+        let request =
+            Request { method: "PUT".into(), target: target.clone().into(), body: b"?".to_vec() };
+        let error = conf::parse(b"?").unwrap_err();
+        assert_eq!(plan(request), Plan::Answer(Response::invalid_json(&error)));
+        let status = format!("/status/{}", "x".repeat(257));
+        assert_eq!(planned("GET", &status), Plan::Answer(Response::invalid_path()));
+    }
+
+    #[test]
+    fn malformed_targets_are_answered() {
+        for target in ["/config/%zz", "/%", "*", "/.."] {
+            let Plan::Answer(answer) = planned("GET", target) else { panic!("{target}") };
+            assert!(answer.body.starts_with(b"{\r\n\t\"error\": \"Invalid request.\""));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Giving a router the current configuration, and what becomes of one that it cannot take.
+
+use std::time::Duration;
+
+use crate::response::Response;
+use crate::restore::default_config;
+use crate::session::{Answer, Config, Effect, Question, ROUTER_LOST, Router, Session, Task, wrong};
+
+/// How many routers in a row may be lost while they take a configuration over. After that it is
+/// taken to be the cause, and the API is opened so that it can be mended.
+pub(super) const LOSSES_MAX: u32 = 3;
+
+/// How long to wait before a configuration that a router could not take is tried again.
+pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// How long the wait becomes at most, doubling each time.
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How far the router has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SyncStage {
+    Preparing,
+    Committing,
+}
+
+/// What is known of the current configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It was restored at the start, and no router of this controller has taken it yet.
+    Restored,
+    /// It is the default one.
+    Default,
+    /// A router has taken it since this controller started.
+    Proven,
+}
+
+/// What becomes of a current configuration that the router cannot take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fallback {
+    /// The default configuration takes its place.
+    Default,
+    /// It stays current, and is tried again later.
+    Retry,
+}
+
+/// The one place that decides what such a failure costs. The cause may be a single application.
+/// As long as the router cannot leave that one out, a configuration is given up as a whole, but
+/// only at the start: what has run before stays, and its other parts come back with it.
+fn fallback(standing: Standing) -> Fallback {
+    match standing {
+        Standing::Restored => Fallback::Default,
+        Standing::Default | Standing::Proven => Fallback::Retry,
+    }
+}
+
+impl Session {
+    pub(super) fn begin_sync(&mut self) {
+        let json = self.current.json.clone();
+        self.ask(Task::Sync(SyncStage::Preparing), Question::Prepare(json));
+    }
+
+    pub(super) fn sync_answered(&mut self, stage: SyncStage, answer: Answer) {
+        match (stage, answer) {
+            (SyncStage::Preparing, Answer::Done) => {
+                self.ask(Task::Sync(SyncStage::Committing), Question::Commit);
+            }
+            (SyncStage::Committing, Answer::Done) => {
+                if self.standing == Standing::Restored {
+                    self.standing = Standing::Proven;
+                }
+                self.in_step();
+                self.settle_owed(Ok(()));
+            }
+            (SyncStage::Preparing | SyncStage::Committing, answer) => {
+                match self.not_taken(&wrong(answer)) {
+                    Fallback::Default => {}
+                    Fallback::Retry => self.defer(),
+                }
+            }
+        }
+    }
+
+    pub(super) fn lost_in_sync(&mut self) {
+        self.losses += 1;
+        if self.losses == LOSSES_MAX {
+            // A default configuration starts counting anew; any other waits from now on.
+            let _ = self.not_taken(ROUTER_LOST);
+        }
+    }
+
+    /// Puts a configuration off that seems to end the routers that take it over.
+    pub(super) fn defer_after_losses(&mut self) {
+        if self.losses >= LOSSES_MAX {
+            self.defer();
+        }
+    }
+
+    /// Leaves the router without the current configuration for some time.
+    pub(super) fn defer(&mut self) {
+        self.router = Router::Deferred;
+        self.effects.push_back(Effect::RetryAfter(self.retry_after));
+        self.retry_after = (self.retry_after * 2).min(RETRY_MAX);
+        self.open();
+    }
+
+    /// The router runs the current configuration.
+    pub(super) fn in_step(&mut self) {
+        self.router = Router::InStep;
+        self.losses = 0;
+        self.retry_after = RETRY_FIRST;
+        self.open();
+    }
+
+    /// Answers the client of an update that became current without a router.
+    pub(super) fn settle_owed(&mut self, outcome: Result<(), &str>) {
+        if let Some(ticket) = self.owed.take() {
+            self.answer(
+                ticket,
+                match outcome {
+                    Ok(()) => Response::reconfigured(),
+                    Err(cause) => Response::not_applied(cause),
+                },
+            );
+        }
+    }
+
+    /// The router cannot take the current configuration.
+    fn not_taken(&mut self, cause: &str) -> Fallback {
+        self.settle_owed(Err(cause));
+        self.effects.push_back(Effect::Alert("failed to apply previous configuration".to_owned()));
+        let fallback = fallback(self.standing);
+        match fallback {
+            Fallback::Default => {
+                self.current = Config::new(default_config());
+                self.standing = Standing::Default;
+                self.losses = 0;
+            }
+            Fallback::Retry => {}
+        }
+        fallback
+    }
+
+    fn open(&mut self) {
+        if !std::mem::replace(&mut self.is_open, true) {
+            self.effects.push_back(Effect::Open);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Whether a configuration is valid on this installation.
+
+use conf::{Config, Environment, Language, Module, Origin, ValidationError, Value};
+
+/// Decides whether a configuration is valid.
+pub(crate) type Check = Box<dyn Fn(&Value, Origin) -> Result<(), ValidationError>>;
+
+/// The check for an installation with these language modules.
+#[must_use]
+pub(crate) fn check(modules: &[port_proto::Module]) -> Check {
+    let modules = modules.iter().filter_map(|module| {
+        // Discovery reports no others; one more would only mean that nothing can use it.
+        let language = Language::from_name(module.language.as_bytes())?;
+        Some(Module { language, version: module.version.clone(), file: module.file.clone() })
+    });
+    let requests = Environment { modules: modules.collect(), ..Environment::default() };
+    let stored = Environment { origin: Origin::Stored, ..requests.clone() };
+    Box::new(move |value, origin| {
+        let environment = match origin {
+            Origin::Request => &requests,
+            Origin::Stored => &stored,
+        };
+        Config::validate(value, environment).map(drop)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applications_need_a_module_of_the_installation() {
+        let config = conf::parse(
+            br#"{"applications": {"a": {"type": "python 3.11", "module": "wsgi", "path": "/"}}}"#,
+        )
+        .unwrap();
+        let module = port_proto::Module {
+            language: "python".to_owned(),
+            version: "3.11.2".to_owned(),
+            file: "/m/python3.11.unit".to_owned(),
+            mounts: Vec::new(),
+        };
+        for origin in [Origin::Request, Origin::Stored] {
+            assert_eq!(check(std::slice::from_ref(&module))(&config, origin), Ok(()));
+            assert!(check(&[])(&config, origin).is_err());
+        }
+    }
+}
