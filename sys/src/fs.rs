@@ -8,6 +8,10 @@ use std::path::Path;
 
 use nix::sys::stat::{Mode, umask};
 
+/// The flags of open(2) for a path that others chose: it neither waits, for the other end of a FIFO
+/// for instance, nor makes a terminal the controlling one.
+pub const OPEN_WARILY: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
+
 /// Opens a program so that it can be executed by descriptor later, whatever happens to its name
 /// until then.
 ///

@@ -1,0 +1,52 @@
+//! Log files: the daemon's own and the access logs, all for the owner only and only appended to.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Opens a log for appending, making it with mode 0600 if there is none.
+///
+/// # Errors
+/// What open(2) says.
+pub fn open(path: &str) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(sys::fs::OPEN_WARILY)
+        .open(Path::new(path))?;
+    // Writers wait for a slow reader of a pipe rather than lose lines.
+    sys::fd::set_nonblocking(&file, false)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_without_a_reader_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let status = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(status.success());
+        let error = open(path.to_str().unwrap()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(6));
+    }
+
+    #[test]
+    fn appends_to_a_private_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("unit.log");
+        for line in ["one\n", "two\n"] {
+            open(path.to_str().unwrap()).unwrap().write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+    }
+}

@@ -1,0 +1,279 @@
+//! From the command line to the running daemon, in the order that others rely on.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use port_proto::ListenAddress;
+use sys::errno::Described;
+use tokio::task::LocalSet;
+
+use crate::background::{Detached, Readiness, detach};
+use crate::command_line::{Command, Options, Parsed, parse};
+use crate::control_socket::{Access, ControlSocket};
+use crate::daemon::{Daemon, End, Parts};
+use crate::defaults::Defaults;
+use crate::environment::Environment;
+use crate::executables::Executables;
+use crate::listeners::Listeners;
+use crate::pid_file::PidFile;
+use crate::privilege::{DaemonUser, Privileges};
+use crate::start::Starter;
+use crate::store::Store;
+use crate::{address, inherited, log_file};
+
+/// The exit status of a daemon that stopped because it was told to.
+const STATUS_DONE: u8 = 0;
+/// The exit status of a daemon that did not start.
+const STATUS_FAILED: u8 = 1;
+
+/// What main is started with.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The command line, the program's name first.
+    pub words: Vec<String>,
+    /// The environment.
+    pub environment: Environment,
+    /// The path of the executable.
+    pub executable: PathBuf,
+}
+
+/// The failure was logged; what is left is to exit with status 1.
+#[derive(Debug)]
+struct Failed;
+
+/// Logs why the daemon does not start.
+fn fail(error: impl Display) -> Failed {
+    unit_log::alert!("{error}");
+    Failed
+}
+
+/// Runs `unitd`. The answer is its exit status.
+#[must_use]
+pub fn run(invocation: Invocation) -> u8 {
+    unit_log::init();
+    let Parsed { remarks, command } = parse(&invocation.words, &Defaults::of_this_build());
+    let mut stderr = io::stderr();
+    for remark in remarks {
+        // Nobody is left to tell when standard error is closed; the same below.
+        let _ = writeln!(stderr, "{remark}");
+    }
+    match command {
+        Ok(Command::Run(options)) => start(*options, invocation).unwrap_or(STATUS_FAILED),
+        Ok(Command::Version(text)) => {
+            let _ = stderr.write_all(text.as_bytes());
+            STATUS_DONE
+        }
+        Ok(Command::Help(text)) => {
+            let _ = io::stdout().write_all(text.as_bytes());
+            STATUS_DONE
+        }
+        Err(error) => {
+            let _ = writeln!(stderr, "{error}");
+            STATUS_FAILED
+        }
+    }
+}
+
+/// What was prepared before the daemon has its log and its pid.
+struct Prepared {
+    options: Options,
+    starter: Starter,
+    executables: Executables,
+    environment: Environment,
+    store: Store,
+    control: ControlSocket,
+    listeners: Listeners,
+    daemonise: bool,
+}
+
+fn start(options: Options, invocation: Invocation) -> Result<u8, Failed> {
+    let title = title(&invocation.words);
+    let prepared = prepare(options, invocation)?;
+    let control = &prepared.control;
+    // What fails from here on must not leave the socket's temporary file behind.
+    let outcome = open_log(&prepared.options.log)
+        .and_then(|()| if prepared.daemonise { detach_now() } else { Ok(None) });
+    match outcome {
+        Err(Failed) => {
+            control.remove();
+            Err(Failed)
+        }
+        // The daemon owns the files now.
+        Ok(Some(Detached::Starter(starter))) => {
+            if starter.wait() {
+                Ok(STATUS_DONE)
+            } else {
+                Err(Failed)
+            }
+        }
+        Ok(Some(Detached::Daemon(readiness))) => run_daemon(prepared, readiness, &title),
+        Ok(None) => run_daemon(prepared, Readiness::unasked(), &title),
+    }
+}
+
+/// The steps whose failures show in the foreground.
+fn prepare(options: Options, invocation: Invocation) -> Result<Prepared, Failed> {
+    let Invocation { environment, executable, .. } = invocation;
+    sys::signal::unblock_all().map_err(fail)?;
+    let inherited = inherited::take(|name| std::env::var(name).ok(), sys::process::id().as_raw())
+        .map_err(fail)?;
+    sys::process::close_on_exec_from(3).map_err(fail)?;
+    let privileges = Privileges::of_this_process()
+        .map_err(|error| fail(format!("failed to get process capabilities: {error}")))?;
+    if !privileges.set_ids {
+        unit_log::warn!(
+            "Unit is running unprivileged, then it cannot use arbitrary user and group."
+        );
+    }
+    let daemon_user =
+        DaemonUser::find(privileges, &options.user, options.group.as_deref()).map_err(fail)?;
+    let libexec_dir = options.libexec_dir.as_deref().map(Path::new);
+    let executables = Executables::find(libexec_dir, &executable).map_err(fail)?;
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|error| fail(format!("open(\"/dev/null\") failed {}", Described(&error))))?;
+    let store = Store::new(&options.state_dir);
+    store.create_directories();
+    let daemonise = options.daemonise && inherited.is_empty();
+    let (control, listeners) = sockets(&options, inherited)?;
+    unit_log::info!("unit {} started", env!("CARGO_PKG_VERSION"));
+    Ok(Prepared {
+        starter: Starter::new(null, daemon_user),
+        options,
+        executables,
+        environment,
+        store,
+        control,
+        listeners,
+        daemonise,
+    })
+}
+
+/// The control socket and the listening sockets the daemon was started with.
+fn sockets(
+    options: &Options,
+    inherited: Vec<(ListenAddress, OwnedFd)>,
+) -> Result<(ControlSocket, Listeners), Failed> {
+    let control_address = address::parse(&options.control).map_err(fail)?;
+    let mut control = None;
+    let mut listeners = Listeners::default();
+    for (address, socket) in inherited {
+        if address == control_address {
+            control = Some(ControlSocket::inherit(socket));
+        } else {
+            listeners.inherit(address, socket);
+        }
+    }
+    let control = match control {
+        Some(control) => control,
+        None => ControlSocket::bind(&options.control, access(options)?).map_err(fail)?,
+    };
+    Ok((control, listeners))
+}
+
+fn access(options: &Options) -> Result<Access, Failed> {
+    let uid = match options.control_user.as_deref() {
+        None => None,
+        Some(name) => {
+            let user = sys::creds::user(name).map_err(fail)?;
+            let unknown =
+                || fail(format!("getpwnam(\"{name}\") failed, user \"{name}\" not found"));
+            Some(user.ok_or_else(unknown)?.uid)
+        }
+    };
+    let gid = match options.control_group.as_deref() {
+        None => None,
+        Some(name) => {
+            let group = sys::creds::group(name).map_err(fail)?;
+            let unknown =
+                || fail(format!("getgrnam(\"{name}\") failed, group \"{name}\" not found"));
+            Some(group.ok_or_else(unknown)?)
+        }
+    };
+    Ok(Access { mode: options.control_mode, uid, gid })
+}
+
+/// Moves standard error onto the log file.
+fn open_log(path: &str) -> Result<(), Failed> {
+    log_file::open(path)
+        .and_then(unit_log::redirect)
+        .map_err(|error| fail(format!("open(\"{path}\") failed {}", Described(&error))))
+}
+
+fn detach_now() -> Result<Option<Detached>, Failed> {
+    let null = File::options().read(true).write(true).open("/dev/null");
+    null.and_then(|null| detach(&null))
+        .map(Some)
+        .map_err(|error| fail(format!("fork() failed {}", Described(&error))))
+}
+
+/// The title of main: the words of the command line, so that tools find the options.
+fn title(words: &[String]) -> String {
+    format!("unit: main v{} [{}]", env!("CARGO_PKG_VERSION"), words.join(" "))
+}
+
+/// The steps of the process that stays.
+fn run_daemon(prepared: Prepared, readiness: Readiness, title: &str) -> Result<u8, Failed> {
+    let Prepared { options, control, .. } = &prepared;
+    let pid_file = match PidFile::write(&options.pid, sys::process::id()) {
+        Ok(pid_file) => pid_file,
+        Err(error) => {
+            let failed = fail(format!("open(\"{}\") failed {}", options.pid, Described(&error)));
+            control.remove();
+            return Err(failed);
+        }
+    };
+    match sys::process::Title::claim() {
+        Ok(mut area) => area.set(title),
+        Err(error) => unit_log::warn!("process title cannot be set {}", Described(&error)),
+    }
+    let status = serve(prepared, readiness);
+    pid_file.remove();
+    status
+}
+
+fn serve(prepared: Prepared, readiness: Readiness) -> Result<u8, Failed> {
+    let Prepared { options, mut control, daemonise, .. } = prepared;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let published = control.publish().map_err(fail);
+    let (Ok(runtime), Ok(())) = (runtime, published) else {
+        control.remove();
+        return Err(Failed);
+    };
+    let parts = Parts {
+        starter: prepared.starter,
+        executables: prepared.executables,
+        environment: prepared.environment,
+        control,
+        listeners: prepared.listeners,
+        store: prepared.store,
+        modules_dir: options.modules_dir.into(),
+        tmp_dir: options.tmp_dir,
+        log: options.log,
+        in_background: daemonise,
+    };
+    readiness.tell();
+    LocalSet::new().block_on(&runtime, async {
+        let daemon = Daemon::new(parts).map_err(fail)?;
+        match daemon.run().await {
+            End::Stopped => Ok(STATUS_DONE),
+            End::Failed => Err(Failed),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_title_holds_the_command_line() {
+        let words = ["unitd", "--control", "unix:/c", "--no-daemon"].map(str::to_owned);
+        assert_eq!(title(&words), "unit: main v2.0.0 [unitd --control unix:/c --no-daemon]");
+    }
+}
