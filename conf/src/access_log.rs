@@ -78,3 +78,95 @@ fn read_format(node: &Node<'_>) -> Valid<AccessLogFormat> {
     }
     Ok(AccessLogFormat::Json(members))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::{Part, Variable};
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str = r#"{"access_log":@}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#""""#,
+                r#""/log""#,
+                r#"{"path":"/log"}"#,
+                r#"{"path":"/log","format":"","if":""}"#,
+                r#"{"path":"/log","format":{},"if":"!"}"#,
+                r#"{"path":"/log","format":{"a":"$uri","b":"`x`"},"if":"!`x`"}"#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                (
+                    "1",
+                    r#"The "access_log" value must be either a string or an object, but not an integer number."#,
+                ),
+                ("{}", r#"The "path" string must not be empty."#),
+                (r#"{"path":""}"#, r#"The "path" string must not be empty."#),
+                (
+                    r#"{"path":1}"#,
+                    r#"The "path" value must be a string, but not an integer number."#,
+                ),
+                (r#"{"path":"a","x":1}"#, r#"Unknown parameter "x"."#),
+                (
+                    r#"{"path":"a","format":[]}"#,
+                    r#"The "format" value must be either a string or an object, but not an array."#,
+                ),
+                (
+                    r#"{"path":"a","format":"ab$"}"#,
+                    r#"Invalid variable at position 2 in the "format" value."#,
+                ),
+                (
+                    r#"{"path":"a","format":{"":"a"}}"#,
+                    "In the access log format, the name must not be empty.",
+                ),
+                (
+                    r#"{"path":"a","format":{"a":1}}"#,
+                    "In the access log format, the value must be a string.",
+                ),
+                (
+                    r#"{"path":"a","format":{"name":"$x"}}"#,
+                    r#"Unknown variable "x" in the "name" value."#,
+                ),
+                (
+                    r#"{"path":"a","if":1}"#,
+                    r#"The "if" value must be a string, but not an integer number."#,
+                ),
+                (r#"{"path":"a","if":"!$arg_"}"#, r#"Unknown variable "arg_" in the "if" value."#),
+                (
+                    r#"{"path":"a","if":"!$"}"#,
+                    r#"Invalid variable at position 1 in the "if" value."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_default_format_is_the_combined_one() {
+        let log = config(&FRAME.replace('@', r#""/log""#)).access_log.expect("is set");
+        assert_eq!(log.path, "/log");
+        let AccessLogFormat::Line(Template::Parts(parts)) = log.format else {
+            panic!("{:?} is not a line with variables", log.format);
+        };
+        assert_eq!(parts[0], Part::Variable(Variable::RemoteAddr));
+        assert_eq!(parts[1], Part::Literal(" - - [".into()));
+        assert_eq!(parts[parts.len() - 2], Part::Variable(Variable::Header("user-agent".into())));
+    }
+
+    #[test]
+    fn json_members_keep_their_order() {
+        let text = r#"{"path":"/log","format":{"z":"$uri","a":"1"}}"#;
+        let log = config(&FRAME.replace('@', text)).access_log.expect("is set");
+        let AccessLogFormat::Json(members) = log.format else {
+            panic!("{:?} is not JSON", log.format);
+        };
+        let names: Vec<_> = members.iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["z", "a"]);
+    }
+}

@@ -238,3 +238,254 @@ fn read_proxy_address(node: &Node<'_>) -> Valid<SocketAddress> {
     SocketAddress::parse(address)
         .map_err(|error| ValidationError { log: Some(error.to_string()), ..invalid(address) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        accepts, bare_environment, config, refusal, refuses, refuses_in, stored_environment,
+        validate,
+    };
+
+    const FRAME: &str = r#"{"routes":[{"action":@}]}"#;
+
+    fn action(text: &str) -> Action {
+        match config(&FRAME.replace('@', text)).routes {
+            crate::Routes::Single(mut steps) => steps.remove(0).action,
+            crate::Routes::Named(_) => panic!("the frame has one route"),
+        }
+    }
+
+    #[test]
+    fn there_is_exactly_one_kind() {
+        let either = r#"The "action" object must have either "pass", "return", "share", or "proxy" option set."#;
+        let one = r#"The "action" object must have just one of "pass", "return", "share", or "proxy" options set."#;
+        refuses(
+            FRAME,
+            &[
+                ("[]", r#"The "action" value must be an object, but not an array."#),
+                ("{}", either),
+                (r#"{"rewrite":1}"#, either),
+                (r#"{"pass":1,"proxy":1}"#, one),
+                (r#"{"share":"a","fallback":{}}"#, either),
+                (r#"{"share":"a","fallback":{"return":1,"share":"b"}}"#, one),
+                (
+                    r#"{"share":"a","fallback":1}"#,
+                    r#"The "fallback" value must be an object, but not an integer number."#,
+                ),
+                (r#"{"pass":"routes","location":"a"}"#, r#"Unknown parameter "location"."#),
+                (r#"{"return":200,"fallback":{"return":1}}"#, r#"Unknown parameter "fallback"."#),
+                (r#"{"proxy":"http://*:1","index":"a"}"#, r#"Unknown parameter "index"."#),
+                (r#"{"share":"a","location":"a"}"#, r#"Unknown parameter "location"."#),
+            ],
+        );
+    }
+
+    #[test]
+    fn members_of_all_kinds_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#"{"pass":"routes","rewrite":"","response_headers":{}}"#,
+                r#"{"return":200,"rewrite":"/a$uri","response_headers":{"A":"$uri","B":null}}"#,
+                r#"{"proxy":"http://unix:/a","rewrite":"`x`"}"#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                (
+                    r#"{"return":0,"rewrite":1}"#,
+                    r#"The "rewrite" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#"{"return":0,"rewrite":"a$"}"#,
+                    r#"Invalid variable at position 1 in the "rewrite" value."#,
+                ),
+                (
+                    r#"{"return":0,"response_headers":[]}"#,
+                    r#"The "response_headers" value must be an object, but not an array."#,
+                ),
+                (
+                    r#"{"return":0,"response_headers":{"":"a"}}"#,
+                    "The response header name must not be empty.",
+                ),
+                (
+                    r#"{"return":0,"response_headers":{"Content-Length":"1"}}"#,
+                    r#"The "Content-Length" response header value is not supported"#,
+                ),
+                (
+                    r#"{"return":0,"response_headers":{"content-length":"1"}}"#,
+                    r#"The "content-length" response header value is not supported"#,
+                ),
+                (
+                    r#"{"return":0,"response_headers":{"X":1}}"#,
+                    r#"The "X" response header value must either be a string or a null"#,
+                ),
+                (
+                    r#"{"return":0,"response_headers":{"X":"$nope"}}"#,
+                    r#"Unknown variable "nope" in the "X" value."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn pass_is_resolved() {
+        assert!(matches!(action(r#"{"pass":"routes"}"#).kind, ActionKind::Pass(Pass::Route(None))));
+        refuses(
+            FRAME,
+            &[
+                (
+                    r#"{"pass":1}"#,
+                    r#"The "pass" value must be a string, but not an integer number."#,
+                ),
+                (r#"{"pass":"x"}"#, r#"Request "pass" points to invalid location "x"."#),
+            ],
+        );
+    }
+
+    #[test]
+    fn return_has_a_status_and_perhaps_a_location() {
+        let range = r#"The "return" value is out of allowed HTTP status code range 0-999."#;
+        accepts(FRAME, &[r#"{"return":0}"#, r#"{"return":999,"location":""}"#]);
+        refuses(
+            FRAME,
+            &[
+                (r#"{"return":-1}"#, range),
+                (r#"{"return":1000}"#, range),
+                (r#"{"return":100000}"#, range),
+                (
+                    r#"{"return":"200"}"#,
+                    r#"The "return" value must be an integer number, but not a string."#,
+                ),
+                (
+                    r#"{"return":2.5}"#,
+                    r#"The "return" value must be an integer number, but not a fractional number."#,
+                ),
+                (
+                    r#"{"return":301,"location":null}"#,
+                    r#"The "location" value must be a string, but not a null."#,
+                ),
+                (
+                    r#"{"return":301,"location":"$x"}"#,
+                    r#"Unknown variable "x" in the "location" value."#,
+                ),
+            ],
+        );
+        let ActionKind::Return(answer) = action(r#"{"return":3e2,"location":"/a"}"#).kind else {
+            panic!("is a return");
+        };
+        assert_eq!(answer.status, 300);
+        assert_eq!(answer.location, Some(Template::Constant("/a".into())));
+    }
+
+    #[test]
+    fn share_has_paths_and_its_own_members() {
+        accepts(
+            FRAME,
+            &[
+                r#"{"share":""}"#,
+                r#"{"share":["/a$uri","`x`"],"index":"","types":[],"chroot":"$host"}"#,
+                r#"{"share":"/a","follow_symlinks":false,"traverse_mounts":true,"types":"!a/*"}"#,
+                r#"{"share":"/a","fallback":{"share":"/b","fallback":{"return":1}}}"#,
+            ],
+        );
+        let pattern = r#"The "match" pattern for "[null]" must be strings."#;
+        refuses(
+            FRAME,
+            &[
+                (
+                    r#"{"share":1}"#,
+                    r#"The "share" value must be either a string or an array, but not an integer number."#,
+                ),
+                (r#"{"share":[]}"#, r#"The "share" array must contain at least one element."#),
+                (r#"{"share":["a",1]}"#, r#"The "share" array must contain only string values."#),
+                (
+                    r#"{"share":["a","$"]}"#,
+                    r#"Invalid variable at position 0 in the "share" value."#,
+                ),
+                (
+                    r#"{"share":"a","index":1}"#,
+                    r#"The "index" value must be a string, but not an integer number."#,
+                ),
+                (r#"{"share":"a","types":[1]}"#, pattern),
+                (
+                    r#"{"share":"a","types":1}"#,
+                    r#"The "types" value must be either a string or an array, but not an integer number."#,
+                ),
+                (
+                    r#"{"share":"a","chroot":1}"#,
+                    r#"The "chroot" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#"{"share":"a","follow_symlinks":1}"#,
+                    r#"The "follow_symlinks" value must be a boolean, but not an integer number."#,
+                ),
+                (
+                    r#"{"share":"a","traverse_mounts":"a"}"#,
+                    r#"The "traverse_mounts" value must be a boolean, but not a string."#,
+                ),
+            ],
+        );
+        refuses_in(
+            &bare_environment(),
+            FRAME,
+            &[
+                (
+                    r#"{"share":"a","chroot":1}"#,
+                    r#"Unit is built without the "chroot" option support."#,
+                ),
+                (
+                    r#"{"share":"a","follow_symlinks":1}"#,
+                    r#"Unit is built without the "follow_symlinks" option support."#,
+                ),
+                (
+                    r#"{"share":"a","traverse_mounts":1}"#,
+                    r#"Unit is built without the "traverse_mounts" option support."#,
+                ),
+            ],
+        );
+        let ActionKind::Share(share) = action(r#"{"share":"/a","types":"TEXT/*"}"#).kind else {
+            panic!("is a share");
+        };
+        assert_eq!(share.index, "index.html");
+        assert!(share.follow_symlinks && share.traverse_mounts && share.fallback.is_none());
+        assert_eq!(share.types.matches(b"text/HTML"), Ok(true));
+        assert_eq!(share.types.matches(b"image/png"), Ok(false));
+    }
+
+    #[test]
+    fn proxy_is_an_address_behind_its_scheme() {
+        let ActionKind::Proxy(address) = action(r#"{"proxy":"http://[::1]:80"}"#).kind else {
+            panic!("is a proxy");
+        };
+        assert_eq!(address.to_string(), "[::1]:80");
+        refuses(
+            FRAME,
+            &[
+                (
+                    r#"{"proxy":1}"#,
+                    r#"The "proxy" value must be a string, but not an integer number."#,
+                ),
+                (r#"{"proxy":"127.0.0.1:80"}"#, r#"The "proxy" address is invalid "127.0.0.1:80""#),
+                (r#"{"proxy":"https://*:80"}"#, r#"The "proxy" address is invalid "https://*:80""#),
+                (r#"{"proxy":"http://a.com:80"}"#, r#"The "proxy" address is invalid "a.com:80""#),
+                (r#"{"proxy":"http://*:80/"}"#, r#"The "proxy" address is invalid "*:80/""#),
+                (r#"{"proxy":"http://"}"#, r#"The "proxy" address is invalid """#),
+                (r#"{"proxy":"http://$host:80"}"#, r#"The "proxy" address is invalid "$host:80""#),
+            ],
+        );
+        let error = refusal(&FRAME.replace('@', r#"{"proxy":"http://127.0.0.1"}"#));
+        assert_eq!(error.log.as_deref(), Some("The address \"127.0.0.1\" must specify a port."));
+    }
+
+    #[test]
+    fn a_stored_content_length_is_ignored_as_it_never_worked() {
+        let text = FRAME
+            .replace('@', r#"{"return":200,"response_headers":{"content-length":"1","A":"b"}}"#);
+        let config = validate(&text, &stored_environment()).expect("is accepted");
+        let steps = config.routes.get(None).expect("is there");
+        assert_eq!(steps[0].action.response_headers.len(), 1);
+    }
+}

@@ -34,6 +34,8 @@ mod seconds;
 mod settings;
 mod socket_address;
 mod template;
+#[cfg(test)]
+mod testing;
 mod text;
 pub mod tree;
 mod upstream;

@@ -88,3 +88,124 @@ fn read_backlog(node: &Node<'_>) -> Valid<Option<u32>> {
     }
     Ok(u32::try_from(backlog).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, bare_environment, config, refusal, refuses, refuses_in};
+
+    const FRAME: &str = r#"{"listeners":{"*:80":@},"routes":[],"applications":{"a":{"type":"go",
+                           "executable":"/a"}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#"{"pass":"routes"}"#,
+                r#"{"pass":"applications/a","application":"a"}"#,
+                r#"{"application":"a"}"#,
+                r#"{"pass":"$host"}"#,
+                r#"{"pass":"`x`"}"#,
+                r#"{"pass":"routes","backlog":-1}"#,
+                r#"{"pass":"routes","backlog":2147483647}"#,
+                r#"{"pass":"routes","backlog":1.5}"#,
+                r#"{"pass":"routes","tls":{"certificate":"cert"}}"#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                ("1", r#"The "*:80" value must be an object, but not an integer number."#),
+                ("{}", r#"Required parameter "pass" is missing."#),
+                (r#"{"pas":"routes"}"#, r#"Unknown parameter "pas"."#),
+                (r#"{"pass":null}"#, r#"The "pass" value must be a string, but not a null."#),
+                (r#"{"pass":""}"#, r#"Request "pass" value "" is invalid."#),
+                (r#"{"pass":"routes/"}"#, r#"Request "pass" value "routes/" is invalid."#),
+                (r#"{"pass":"a/b/c/d"}"#, r#"Request "pass" value "a/b/c/d" is invalid."#),
+                (r#"{"pass":"routes/%zz"}"#, r#"Request "pass" value "routes/%zz" is invalid."#),
+                (
+                    r#"{"pass":"routes/x"}"#,
+                    r#"Request "pass" points to invalid location "routes/x"."#,
+                ),
+                (
+                    r#"{"pass":"applications/b"}"#,
+                    r#"Request "pass" points to invalid location "applications/b"."#,
+                ),
+                (
+                    r#"{"pass":"upstreams/u"}"#,
+                    r#"Request "pass" points to invalid location "upstreams/u"."#,
+                ),
+                (r#"{"pass":"nope`"}"#, r#"Request "pass" points to invalid location "nope`"."#),
+                (r#"{"pass":"$"}"#, r#"Invalid variable at position 0 in the "pass" value."#),
+                (r#"{"pass":"a$b"}"#, r#"Unknown variable "b" in the "pass" value."#),
+                (
+                    r#"{"pass":"`bad"}"#,
+                    r#""SyntaxError: Unterminated template literal in default:1" in the "pass" value."#,
+                ),
+                (
+                    r#"{"application":"b"}"#,
+                    r#"Listening socket is assigned for a non existing application "b"."#,
+                ),
+                (
+                    r#"{"application":1}"#,
+                    r#"The "application" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#"{"pass":"routes","backlog":-2}"#,
+                    r#"The "backlog" number must be equal to or greater than -1."#,
+                ),
+                (
+                    r#"{"pass":"routes","backlog":2147483648}"#,
+                    r#"The "backlog" number must not exceed 2147483647."#,
+                ),
+                (
+                    r#"{"pass":"routes","backlog":"1"}"#,
+                    r#"The "backlog" value must be either an integer number or a fractional number, but not a string."#,
+                ),
+                (
+                    r#"{"pass":"routes","tls":[]}"#,
+                    r#"The "tls" value must be an object, but not an array."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn features_that_are_not_built_are_told() {
+        refuses_in(
+            &bare_environment(),
+            FRAME,
+            &[
+                (r#"{"pass":"routes","tls":{}}"#, r#"Unknown parameter "tls"."#),
+                (
+                    r#"{"pass":"`x`"}"#,
+                    r#"Unit is built without support of njs: "--njs" ./configure option is missing. in the "pass" value."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn keys_are_checked_before_values() {
+        for (key, log) in [
+            ("80", "The address \"80\" must specify a port."),
+            ("*:0", "invalid port in \"*:0\""),
+            ("localhost:80", "invalid address \"localhost:80\""),
+            ("", "socket address cannot be empty"),
+        ] {
+            let error = refusal(&format!(r#"{{"listeners":{{"{key}":1}}}}"#));
+            assert_eq!(error.detail, format!("The listener address \"{key}\" is invalid."));
+            assert_eq!(error.log.as_deref(), Some(log));
+        }
+    }
+
+    #[test]
+    fn a_pass_wins_over_an_application() {
+        let config =
+            config(&FRAME.replace('@', r#"{"application":"a","pass":"routes","backlog":7}"#));
+        assert_eq!(config.listeners[0].target, Pass::Route(None));
+        assert_eq!(config.listeners[0].backlog, Some(7));
+        assert_eq!(config.listeners[0].key, "*:80");
+    }
+}

@@ -138,9 +138,12 @@ pub struct NamedPattern {
 
 impl NamedPatterns {
     /// Whether the items of a request match; `values` gives those of a name.
-    pub fn matches<'r, I>(&self, mut values: impl FnMut(&Text) -> I) -> Result<bool, MatchError>
+    pub fn matches<'a, I>(
+        &'a self,
+        mut values: impl FnMut(&'a Text) -> I,
+    ) -> Result<bool, MatchError>
     where
-        I: Iterator<Item = &'r [u8]>,
+        I: Iterator<Item = &'a [u8]>,
     {
         for all_of in &self.any_of {
             let mut holds = true;
@@ -219,5 +222,169 @@ impl NamedPattern {
             is_present = true;
         }
         Ok(is_present)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, bare_environment, config, refuses, refuses_in};
+
+    const FRAME: &str = r#"{"routes":[{"match":{@},"action":{"return":200}}]}"#;
+
+    fn matching(text: &str) -> Match {
+        match config(&FRAME.replace('@', text)).routes {
+            crate::Routes::Single(mut steps) => steps.remove(0).matching,
+            crate::Routes::Named(_) => panic!("the frame has one route"),
+        }
+    }
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                "",
+                r#""method":"GET""#,
+                r#""method":["get","!P*"]"#,
+                r#""scheme":"HTTPS""#,
+                r#""host":[]"#,
+                r#""uri":"~^/a%20$""#,
+                r#""query":"a+b%2B*""#,
+                r#""arguments":{"a%20b":"x"}"#,
+                r#""arguments":[{"a":["x","!y"]},{}]"#,
+                r#""headers":{"X-A":"*"}"#,
+                r#""headers":[]"#,
+                r#""cookies":[{"a":"b"}]"#,
+                r#""source":"!*:80""#,
+                r#""destination":["127.0.0.1"]"#,
+                r#""if":"!`x`""#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                (r#""metod":"GET""#, r#"Unknown parameter "metod"."#),
+                (
+                    r#""method":1"#,
+                    r#"The "method" value must be either a string or an array, but not an integer number."#,
+                ),
+                (r#""method":[1]"#, r#"The "match" pattern for "method" must be strings."#),
+                (r#""host":[null]"#, r#"The "match" pattern for "host" must be strings."#),
+                (r#""uri":[1]"#, r#"The "match" pattern for "uri" must be a string."#),
+                (r#""query":[{}]"#, r#"The "match" pattern for "query" must be a string."#),
+                (r#""scheme":"ftp""#, r#"The "scheme" can either be "http" or "https"."#),
+                (r#""scheme":[]"#, r#"The "scheme" value must be a string, but not an array."#),
+                (r#""uri":"/a**""#, r#"The "match" pattern must not contain double "*" markers."#),
+                (
+                    r#""host":"~[""#,
+                    "Invalid regular expression: missing terminating ] for character class",
+                ),
+                (
+                    r#""host":"~a)b""#,
+                    "Invalid regular expression: unmatched closing parenthesis at offset 1",
+                ),
+                (r#""uri":"/%2""#, r#"The "match" pattern for "uri" is encoded but is invalid."#),
+                (r#""uri":"!~%zz""#, r#"The "match" pattern for "uri" is encoded but is invalid."#),
+                (r#""query":"%""#, r#"The "match" pattern for "query" is encoded but is invalid."#),
+                (
+                    r#""arguments":{"a":"%"}"#,
+                    r#"The "match" pattern for "arguments" is encoded but is invalid."#,
+                ),
+                (
+                    r#""arguments":{"%":"a"}"#,
+                    r#"The "match" pattern for "arguments" is encoded but is invalid."#,
+                ),
+                (
+                    r#""arguments":{"a":1}"#,
+                    r#"The "match" pattern for "arguments" must be a string."#,
+                ),
+                (r#""arguments":[1]"#, r#"The "match" pattern for "arguments" must be an object."#),
+                (
+                    r#""arguments":"a""#,
+                    r#"The "arguments" value must be either an array or an object, but not a string."#,
+                ),
+                (r#""headers":["a"]"#, r#"The "match" patterns for "headers" must be objects."#),
+                (r#""cookies":[[]]"#, r#"The "match" patterns for "cookies" must be objects."#),
+                (r#""headers":{"a":1}"#, r#"The "match" pattern for "headers" must be strings."#),
+                (r#""headers":{"a":[1]}"#, r#"The "match" pattern for "headers" must be strings."#),
+                (
+                    r#""cookies":[{"a":{}}]"#,
+                    r#"The "match" pattern for "cookies" must be strings."#,
+                ),
+                (
+                    r#""headers":{"":"a"}"#,
+                    r#"The "match" pattern objects must not contain empty member names."#,
+                ),
+                (r#""source":[1]"#, r#"The "match" pattern for "address" must be a string."#),
+                (r#""source":"*""#, r#"The "address" is too short."#),
+                (r#""destination":"[::1]""#, r#"The "address" format is invalid."#),
+                (r#""destination":"1.1.1.2-1.1.1.1""#, r#"The "address" range is overlapping."#),
+                (r#""source":"1.1.1.1/33""#, r#"The "address" has an invalid CIDR prefix."#),
+                (r#""source":"*:x""#, r#"The "address" port an invalid port."#),
+                (r#""if":1"#, r#"The "if" value must be a string, but not an integer number."#),
+                (r#""if":"$arg_""#, r#"Unknown variable "arg_" in the "if" value."#),
+            ],
+        );
+        refuses_in(
+            &bare_environment(),
+            FRAME,
+            &[(
+                r#""uri":"~a""#,
+                r#"Unit is built without support of regular expressions: "--no-regex" ./configure option was set."#,
+            )],
+        );
+    }
+
+    #[test]
+    fn patterns_are_cased_and_decoded_as_their_member_asks() {
+        let matching = matching(
+            r#""method":"get","host":"A.Com","uri":"/A%2a+*","query":"a+%2B","scheme":"hTTps""#,
+        );
+        let hits = |set: &Option<PatternSet>, subject: &str| {
+            set.as_ref().expect("is set").matches(subject.as_bytes()).expect("no engine needed")
+        };
+        assert!(hits(&matching.method, "GET") && !hits(&matching.method, "get"));
+        assert!(hits(&matching.host, "a.com"));
+        assert!(hits(&matching.uri, "/A*+xyz") && !hits(&matching.uri, "/a*+"));
+        assert!(hits(&matching.query, "a +") && !hits(&matching.query, "a+ "));
+        assert_eq!(matching.scheme, Some(Scheme::Https));
+        assert!(matching.cookies.is_none());
+    }
+
+    #[test]
+    fn named_items_must_be_present_and_match_every_time() {
+        let headers = |text: &str, items: &[(&str, &str)]| {
+            let matching = matching(&format!(r#""headers":{text}"#));
+            let patterns = matching.headers.expect("is set");
+            patterns
+                .matches(|name| {
+                    let name = name.clone();
+                    items
+                        .iter()
+                        .filter(move |(item, _)| name.eq_ignore_ascii_case(item.as_bytes()))
+                        .map(|(_, value)| value.as_bytes())
+                })
+                .expect("no engine needed")
+        };
+        let request = [("X-A", "One"), ("x-a", "onE"), ("X-B", "two")];
+        for (text, expected) in [
+            ("{}", true),
+            ("[]", true),
+            (r#"{"x-A":"ONE"}"#, true),
+            (r#"{"X-A":"One","X-B":"t*"}"#, true),
+            (r#"{"X-A":"One","X-B":"x"}"#, false),
+            (r#"{"X-A":"~^One"}"#, false),
+            (r#"{"X-A":["~^One","~E$"]}"#, true),
+            (r#"{"X-B":[]}"#, true),
+            (r#"{"X-C":[]}"#, false),
+            (r#"{"X-C":"!a"}"#, false),
+            (r#"{"X-B":"!a"}"#, true),
+            (r#"[{"X-C":"a"},{"X-B":"two"}]"#, true),
+            (r#"[{"X-C":"a"},{"X-B":"tw"}]"#, false),
+            (r#"[{"X-C":"a"},{}]"#, true),
+        ] {
+            assert_eq!(headers(text, &request), expected, "{text}");
+        }
     }
 }

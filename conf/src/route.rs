@@ -84,3 +84,62 @@ impl Step {
         Ok(Self { matching, action })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, config, refusal, refuses};
+
+    #[test]
+    fn routes_are_an_array_or_a_map_of_arrays() {
+        let only = r#"The "routes" array must contain only object values."#;
+        accepts(
+            r#"{"routes":@}"#,
+            &["[]", "{}", r#"{"":[],"a":[]}"#, r#"[{"action":{"return":200},"match":{}}]"#],
+        );
+        refuses(
+            r#"{"routes":@}"#,
+            &[
+                (
+                    "1",
+                    r#"The "routes" value must be either an array or an object, but not an integer number."#,
+                ),
+                ("[1]", only),
+                (r#"{"a":[[]]}"#, only),
+                (r#"{"a":{}}"#, r#"The "a" value must be an array, but not an object."#),
+                ("[{}]", r#"Required parameter "action" is missing."#),
+                (r#"[{"match":{}}]"#, r#"Required parameter "action" is missing."#),
+                (
+                    r#"[{"action":1}]"#,
+                    r#"The "action" value must be an object, but not an integer number."#,
+                ),
+                (
+                    r#"[{"match":1}]"#,
+                    r#"The "match" value must be an object, but not an integer number."#,
+                ),
+                (r#"[{"actions":{}}]"#, r#"Unknown parameter "actions"."#),
+            ],
+        );
+    }
+
+    #[test]
+    fn errors_point_at_the_member_and_suggest_a_name() {
+        let error = refusal(r#"{"routes":{"a/b~":[{"action":{"return":1}},{"actoin":{}}]}}"#);
+        assert_eq!(error.path, "/routes/a~1b~0/1/actoin");
+        assert_eq!(error.suggestion.as_deref(), Some("action"));
+        assert_eq!(refusal(r#"{"routes":[{}]}"#).path, "/routes/0/action");
+    }
+
+    #[test]
+    fn routes_are_found_by_name() {
+        let step = r#"[{"action":{"return":200}}]"#;
+        let single = config(&format!(r#"{{"routes":{step}}}"#)).routes;
+        assert_eq!(single.get(None).map(<[_]>::len), Some(1));
+        assert!(single.get(Some(&"a".into())).is_none());
+        let named = config(&format!(r#"{{"routes":{{"a":{step},"":[]}}}}"#)).routes;
+        assert_eq!(named.get(Some(&"a".into())).map(<[_]>::len), Some(1));
+        assert_eq!(named.get(Some(&"".into())).map(<[_]>::len), Some(0));
+        assert!(named.get(None).is_none());
+        assert!(Routes::default().get(None).is_none());
+    }
+}

@@ -55,3 +55,71 @@ fn read_js_modules(node: &Node<'_>) -> Valid<Vec<Text>> {
         None => Ok(names),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{accepts, bare_environment, config, refuses, refuses_in};
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        let frame = r#"{"settings":@}"#;
+        accepts(
+            frame,
+            &[
+                "{}",
+                r#"{"listen_threads":1}"#,
+                r#"{"listen_threads":2147483647}"#,
+                r#"{"http":{},"js_module":"script"}"#,
+                r#"{"js_module":["script","script"]}"#,
+            ],
+        );
+        refuses(
+            frame,
+            &[
+                ("1", r#"The "settings" value must be an object, but not an integer number."#),
+                (r#"{"x":1}"#, r#"Unknown parameter "x"."#),
+                (
+                    r#"{"listen_threads":0}"#,
+                    r#"The "listen_threads" number must be equal to or greater than 1."#,
+                ),
+                (
+                    r#"{"listen_threads":2147483648}"#,
+                    r#"The "listen_threads" number must not exceed 2147483647."#,
+                ),
+                (
+                    r#"{"listen_threads":1.5}"#,
+                    r#"The "listen_threads" value must be an integer number, but not a fractional number."#,
+                ),
+                (r#"{"http":[]}"#, r#"The "http" value must be an object, but not an array."#),
+                (
+                    r#"{"telemetry":1}"#,
+                    r#"The "telemetry" value must be an object, but not an integer number."#,
+                ),
+                (r#"{"js_module":"x"}"#, r#"JS module "x" is not found."#),
+                (r#"{"js_module":["script","x"]}"#, r#"JS module "x" is not found."#),
+                (
+                    r#"{"js_module":[1]}"#,
+                    r#"The "js_module" array must contain only string values."#,
+                ),
+                (
+                    r#"{"js_module":1}"#,
+                    r#"The "js_module" value must be either a string or an array, but not an integer number."#,
+                ),
+            ],
+        );
+        refuses_in(
+            &bare_environment(),
+            frame,
+            &[
+                (r#"{"telemetry":{}}"#, r#"Unknown parameter "telemetry"."#),
+                (r#"{"js_module":"script"}"#, r#"Unknown parameter "js_module"."#),
+            ],
+        );
+    }
+
+    #[test]
+    fn threads_are_counted_by_the_system_unless_set() {
+        assert_eq!(config("{}").settings.listen_threads, None);
+        assert_eq!(config(r#"{"settings":{"listen_threads":3}}"#).settings.listen_threads, Some(3));
+    }
+}

@@ -78,3 +78,66 @@ fn read_weight(node: &Node<'_>) -> Valid<f64> {
     }
     Ok(weight)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{accepts, config, refusal, refuses};
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        let frame = r#"{"upstreams":{"u":@}}"#;
+        accepts(
+            frame,
+            &[
+                r#"{"servers":{}}"#,
+                r#"{"servers":{"127.0.0.1:80":{},"unix:/a":{"weight":0},"[::1]:1":{"weight":1e6}}}"#,
+            ],
+        );
+        refuses(
+            frame,
+            &[
+                ("[]", r#"The "u" value must be an object, but not an array."#),
+                ("{}", r#"The "u" upstream must contain "servers" object value."#),
+                (
+                    r#"{"servers":[]}"#,
+                    r#"The "servers" value must be an object, but not an array."#,
+                ),
+                (r#"{"servers":{},"x":1}"#, r#"Unknown parameter "x"."#),
+                (r#"{"servers":{"a:1":1}}"#, r#"The "a:1" is not valid server address."#),
+                (
+                    r#"{"servers":{"*:1":1}}"#,
+                    r#"The "*:1" value must be an object, but not an integer number."#,
+                ),
+                (r#"{"servers":{"*:1":{"x":1}}}"#, r#"Unknown parameter "x"."#),
+                (
+                    r#"{"servers":{"*:1":{"weight":"1"}}}"#,
+                    r#"The "weight" value must be either an integer number or a fractional number, but not a string."#,
+                ),
+                (
+                    r#"{"servers":{"*:1":{"weight":-0.1}}}"#,
+                    r#"The "weight" number must be positive."#,
+                ),
+                (
+                    r#"{"servers":{"*:1":{"weight":1000000.1}}}"#,
+                    r#"The "weight" number must not exceed 1,000,000"#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_bad_server_address_leaves_a_line_for_the_log() {
+        let error = refusal(r#"{"upstreams":{"u":{"servers":{"*:x":{}}}}}"#);
+        assert_eq!(error.log.as_deref(), Some("invalid port in \"*:x\""));
+        assert_eq!(error.path, "/upstreams/u/servers/*:x");
+    }
+
+    #[test]
+    fn servers_keep_their_order_and_weigh_one() {
+        let text = r#"{"upstreams":{"u":{"servers":{"*:2":{},"*:1":{"weight":0.25}}}}}"#;
+        let config = config(text);
+        let upstream = config.upstream(&"u".into()).expect("is there");
+        let weights: Vec<_> = upstream.servers.iter().map(|s| (&*s.key, s.weight)).collect();
+        assert_eq!(weights, [(&b"*:2"[..], 1.0), (b"*:1", 0.25)]);
+    }
+}

@@ -75,3 +75,88 @@ impl ClientIp {
         Ok(client_ip)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str = r#"{"listeners":{"*:80":{"pass":"routes",@}},"routes":[]}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#""forwarded":{"client_ip":"X-A","source":"1.2.3.4"}"#,
+                r#""forwarded":{"protocol":"X-A","source":[],"recursive":true}"#,
+                r#""client_ip":{"header":"X-A","source":["!unix","::/0"],"recursive":false}"#,
+            ],
+        );
+        let either =
+            r#"The "forwarded" object must have either "client_ip" or "protocol" option set."#;
+        refuses(
+            FRAME,
+            &[
+                (
+                    r#""forwarded":1"#,
+                    r#"The "forwarded" value must be an object, but not an integer number."#,
+                ),
+                (r#""forwarded":{}"#, either),
+                (r#""forwarded":{"source":1,"x":2}"#, either),
+                (r#""forwarded":{"protocol":1}"#, r#"Required parameter "source" is missing."#),
+                (
+                    r#""forwarded":{"protocol":1,"source":[]}"#,
+                    r#"The "protocol" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""forwarded":{"client_ip":[],"source":[]}"#,
+                    r#"The "client_ip" value must be a string, but not an array."#,
+                ),
+                (
+                    r#""forwarded":{"client_ip":"a","source":1}"#,
+                    r#"The "source" value must be either a string or an array, but not an integer number."#,
+                ),
+                (
+                    r#""forwarded":{"client_ip":"a","source":[1]}"#,
+                    r#"The "match" pattern for "address" must be a string."#,
+                ),
+                (r#""forwarded":{"client_ip":"a","source":"x"}"#, r#"The "address" is too short."#),
+                (
+                    r#""forwarded":{"client_ip":"a","source":[],"recursive":1}"#,
+                    r#"The "recursive" value must be a boolean, but not an integer number."#,
+                ),
+                (r#""forwarded":{"client_ip":"a","source":[],"x":1}"#, r#"Unknown parameter "x"."#),
+                (
+                    r#""client_ip":"a""#,
+                    r#"The "client_ip" value must be an object, but not a string."#,
+                ),
+                (r#""client_ip":{"source":[]}"#, r#"Required parameter "header" is missing."#),
+                (r#""client_ip":{"header":1}"#, r#"Required parameter "source" is missing."#),
+                (
+                    r#""client_ip":{"header":1,"source":[]}"#,
+                    r#"The "header" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""client_ip":{"header":"a","source":"1.2.3.4/33"}"#,
+                    r#"The "address" has an invalid CIDR prefix."#,
+                ),
+                (r#""client_ip":{"header":"a","source":[],"x":1}"#, r#"Unknown parameter "x"."#),
+            ],
+        );
+    }
+
+    #[test]
+    fn header_names_are_kept_in_lower_case() {
+        let config = config(&FRAME.replace(
+            '@',
+            r#""forwarded":{"client_ip":"X-For","source":[]},
+               "client_ip":{"header":"X-IP","source":[],"recursive":true}"#,
+        ));
+        let forwarded = config.listeners[0].forwarded.as_ref().expect("is set");
+        assert!(forwarded.client_ip.as_ref().is_some_and(|name| *name == "x-for"));
+        assert!(forwarded.protocol.is_none() && !forwarded.recursive);
+        let client_ip = config.listeners[0].client_ip.as_ref().expect("is set");
+        assert_eq!(client_ip.header, "x-ip");
+        assert!(client_ip.recursive);
+    }
+}

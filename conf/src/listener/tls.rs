@@ -199,6 +199,128 @@ fn base64_digit(digit: u8) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{accepts, bare_environment, config, refuses, refuses_in};
+
+    const FRAME: &str = r#"{"listeners":{"*:80":{"pass":"routes","tls":@}},"routes":[]}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        let key = "A".repeat(64);
+        accepts(
+            FRAME,
+            &[
+                r#"{"certificate":["cert","other","cert"],"session":{},"conf_commands":{}}"#,
+                r#"{"certificate":"cert","conf_commands":{"A":"b","":""}}"#,
+                r#"{"certificate":"cert","session":{"cache_size":0,"timeout":1,"tickets":true}}"#,
+                &format!(r#"{{"certificate":"cert","session":{{"tickets":"{key}"}}}}"#),
+                &format!(r#"{{"certificate":"cert","session":{{"tickets":["{key}",]}}}}"#),
+            ],
+        );
+        let empty = r#"The "certificate" array must contain at least one element."#;
+        refuses(
+            FRAME,
+            &[
+                ("{}", r#"Required parameter "certificate" is missing."#),
+                (
+                    r#"{"certificate":1}"#,
+                    r#"The "certificate" value must be either a string or an array, but not an integer number."#,
+                ),
+                (r#"{"certificate":[]}"#, empty),
+                (
+                    r#"{"certificate":["cert",1]}"#,
+                    r#"The "certificate" array must contain only string values."#,
+                ),
+                (r#"{"certificate":"x"}"#, r#"Certificate "x" is not found."#),
+                (r#"{"certificate":["cert","y","x"]}"#, r#"Certificate "y" is not found."#),
+                (r#"{"certificate":""}"#, r#"Certificate "" is not found."#),
+                (r#"{"certificate":"cert","x":1}"#, r#"Unknown parameter "x"."#),
+                (
+                    r#"{"certificate":"cert","conf_commands":[]}"#,
+                    r#"The "conf_commands" value must be an object, but not an array."#,
+                ),
+                (
+                    r#"{"certificate":"cert","conf_commands":{"MinProtocol":1}}"#,
+                    r#"The "MinProtocol" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#"{"certificate":"cert","session":1}"#,
+                    r#"The "session" value must be an object, but not an integer number."#,
+                ),
+            ],
+        );
+        refuses(
+            &FRAME.replace('@', r#"{"certificate":"cert","session":{@}}"#),
+            &[
+                (r#""x":1"#, r#"Unknown parameter "x"."#),
+                (r#""cache_size":-1"#, r#"The "cache_size" number must not be negative."#),
+                (
+                    r#""cache_size":1.5"#,
+                    r#"The "cache_size" value must be an integer number, but not a fractional number."#,
+                ),
+                (r#""timeout":0"#, r#"The "timeout" number must be greater than zero."#),
+                (r#""timeout":-1"#, r#"The "timeout" number must be greater than zero."#),
+                (
+                    r#""timeout":"1""#,
+                    r#"The "timeout" value must be an integer number, but not a string."#,
+                ),
+                (
+                    r#""tickets":1"#,
+                    r#"The "tickets" value must be either a boolean, a string, or an array, but not an integer number."#,
+                ),
+                (r#""tickets":[1]"#, r#"The "key" array must contain only string values."#),
+                (r#""tickets":"a b""#, r#"Invalid Base64 format for the ticket key "a b"."#),
+                (
+                    r#""tickets":"""#,
+                    r#"Invalid length 0 of the ticket key "".  Must be 48 or 80 bytes."#,
+                ),
+                (
+                    r#""tickets":["AAAA"]"#,
+                    r#"Invalid length 3 of the ticket key "AAAA".  Must be 48 or 80 bytes."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn features_that_are_not_built_are_told() {
+        let mut env = bare_environment();
+        env.features.tls = true;
+        refuses_in(
+            &env,
+            FRAME,
+            &[
+                (
+                    r#"{"certificate":"cert","conf_commands":1}"#,
+                    r#"Unit is built without the "conf_commands" option support."#,
+                ),
+                (
+                    r#"{"certificate":"cert","session":{"tickets":1}}"#,
+                    r#"Unit is built without the "tickets" option support."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn sessions_have_defaults_and_keys_their_sizes() {
+        let session = |session: &str| {
+            let tls = format!(r#"{{"certificate":"cert","session":{session}}}"#);
+            let config = config(&FRAME.replace('@', &tls));
+            config.listeners[0].tls.clone().expect("is set").session
+        };
+        assert_eq!(session("{}"), Session::default());
+        assert_eq!(session(r#"{"tickets":true}"#).tickets, Tickets::Automatic);
+        assert_eq!(session(r#"{"tickets":false}"#).tickets, Tickets::Disabled);
+        assert_eq!(session(r#"{"tickets":[]}"#).tickets, Tickets::Disabled);
+        let (short, long) = ("A".repeat(64), "A".repeat(107));
+        assert_eq!(
+            session(&format!(r#"{{"tickets":["{short}","{long}"]}}"#)).tickets,
+            Tickets::Keys(vec![
+                TicketKey::Aes128(Box::new([0; 48])),
+                TicketKey::Aes256(Box::new([0; 80])),
+            ])
+        );
+    }
 
     #[test]
     fn base64_is_the_standard_alphabet_with_exact_or_no_padding() {

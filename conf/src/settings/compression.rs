@@ -161,6 +161,100 @@ impl Compressor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{accepts, bare_environment, config, refuses, refuses_in};
+
+    const FRAME: &str = r#"{"settings":{"http":{"compression":{@}}}}"#;
+
+    fn compressors(text: &str) -> Vec<Compressor> {
+        let config = config(&FRAME.replace('@', &format!(r#""compressors":{text}"#)));
+        config.settings.http.compression.expect("is set").compressors
+    }
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                "",
+                r#""types":"text/*""#,
+                r#""types":["!text/css"],"compressors":[]"#,
+                r#""compressors":{"encoding":"gzip"}"#,
+                r#""compressors":[{"encoding":"br","level":100,"min_length":-1}]"#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                (r#""x":1"#, r#"Unknown parameter "x"."#),
+                (r#""types":[1]"#, r#"The "match" pattern for "[null]" must be strings."#),
+                (
+                    r#""types":1"#,
+                    r#"The "types" value must be either a string or an array, but not an integer number."#,
+                ),
+                (
+                    r#""compressors":"gzip""#,
+                    r#"The "compressors" value must be either an array or an object, but not a string."#,
+                ),
+                (
+                    r#""compressors":["gzip"]"#,
+                    r#"The "compressors" array must contain only object values."#,
+                ),
+                (r#""compressors":{}"#, r#"Required parameter "encoding" is missing."#),
+                (r#""compressors":[{"level":1}]"#, r#"Required parameter "encoding" is missing."#),
+                (
+                    r#""compressors":{"encoding":"GZIP"}"#,
+                    r#""GZIP" is not a supported compressor."#,
+                ),
+                (
+                    r#""compressors":{"encoding":1}"#,
+                    r#"The "encoding" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""compressors":{"encoding":"br","level":"1"}"#,
+                    r#"The "level" value must be an integer number, but not a string."#,
+                ),
+                (
+                    r#""compressors":{"encoding":"br","min_length":"1"}"#,
+                    r#"The "min_length" value must be an integer number, but not a string."#,
+                ),
+                (r#""compressors":{"encoding":"br","x":1}"#, r#"Unknown parameter "x"."#),
+            ],
+        );
+        refuses_in(
+            &bare_environment(),
+            FRAME,
+            &[
+                (
+                    r#""compressors":{"encoding":"gzip"}"#,
+                    r#""gzip" is not a supported compressor."#,
+                ),
+                (
+                    r#""compressors":{"encoding":"zstd"}"#,
+                    r#""zstd" is not a supported compressor."#,
+                ),
+                (r#""compressors":{"encoding":"br"}"#, r#""br" is not a supported compressor."#),
+            ],
+        );
+    }
+
+    #[test]
+    fn levels_out_of_range_become_the_default() {
+        for (text, level, rejected_level) in [
+            (r#"{"encoding":"gzip"}"#, -1, None),
+            (r#"{"encoding":"deflate","level":9}"#, 9, None),
+            (r#"{"encoding":"deflate","level":10}"#, -1, Some(10)),
+            (r#"{"encoding":"zstd","level":-7}"#, -7, None),
+            (r#"{"encoding":"zstd","level":-8}"#, 3, Some(-8)),
+            (r#"{"encoding":"br","level":0}"#, 0, None),
+            (r#"{"encoding":"br","level":-1}"#, 11, Some(-1)),
+            (r#"{"level":2,"encoding":"br"}"#, 2, None),
+        ] {
+            let compressor = compressors(text).remove(0);
+            assert_eq!((compressor.level, compressor.rejected_level), (level, rejected_level));
+        }
+        assert_eq!(compressors(r#"{"encoding":"br","min_length":5}"#)[0].min_length, Some(5));
+        assert_eq!(compressors(r#"[{"encoding":"br","min_length":-5}]"#)[0].min_length, None);
+    }
 
     #[test]
     fn the_notice_shows_eight_bits_of_the_level() {

@@ -152,3 +152,108 @@ fn read_static(node: &Node<'_>) -> Valid<MimeTypes> {
     }
     Ok(mime_types)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, config, refuses, stored_environment, validate};
+
+    const FRAME: &str = r#"{"settings":{"http":{@}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        for member in [
+            "header_read_timeout",
+            "body_read_timeout",
+            "send_timeout",
+            "idle_timeout",
+            "large_header_buffer_size",
+            "large_header_buffers",
+            "body_buffer_size",
+            "max_body_size",
+        ] {
+            accepts(FRAME, &[&format!(r#""{member}":1"#), &format!(r#""{member}":9e18"#)]);
+            let detail =
+                format!(r#"The "{member}" value must be an integer number, but not a string."#);
+            refuses(FRAME, &[(&format!(r#""{member}":"1""#), &detail)]);
+        }
+        for member in ["discard_unsafe_fields", "log_route", "server_version", "chunked_transform"]
+        {
+            accepts(FRAME, &[&format!(r#""{member}":true"#), &format!(r#""{member}":false"#)]);
+            let detail =
+                format!(r#"The "{member}" value must be a boolean, but not an integer number."#);
+            refuses(FRAME, &[(&format!(r#""{member}":1"#), &detail)]);
+        }
+        accepts(
+            FRAME,
+            &[
+                r#""header_read_timeout":-1"#,
+                r#""body_buffer_size":-1"#,
+                r#""max_body_size":0,"idle_timeout":0"#,
+                r#""body_temp_path":"/tmp","websocket":{},"static":{},"compression":{}"#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                (r#""header_buffer_size":1"#, r#"Unknown parameter "header_buffer_size"."#),
+                (r#""max_body_size":-1"#, r#"The "max_body_size" number must not be negative."#),
+                (r#""idle_timeout":-1"#, r#"The "idle_timeout" number must not be negative."#),
+                (
+                    r#""large_header_buffer_size":-1"#,
+                    r#"The "large_header_buffer_size" number must be equal to or greater than 1."#,
+                ),
+                (
+                    r#""large_header_buffers":0"#,
+                    r#"The "large_header_buffers" number must be equal to or greater than 1."#,
+                ),
+                (
+                    r#""body_temp_path":1"#,
+                    r#"The "body_temp_path" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""websocket":1"#,
+                    r#"The "websocket" value must be an object, but not an integer number."#,
+                ),
+                (
+                    r#""static":1"#,
+                    r#"The "static" value must be an object, but not an integer number."#,
+                ),
+                (r#""static":{"x":1}"#, r#"Unknown parameter "x"."#),
+                (
+                    r#""compression":1"#,
+                    r#"The "compression" value must be an object, but not an integer number."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn values_and_defaults_are_typed() {
+        let http = config("{}").settings.http;
+        assert_eq!(http.header_read_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(http.idle_timeout, Some(Duration::from_secs(180)));
+        assert_eq!(http.max_body_size, 8_388_608);
+        assert!(http.discard_unsafe_fields && http.server_version);
+        assert!(!http.log_route && !http.chunked_transform && http.compression.is_none());
+        let text = r#""send_timeout":0,"idle_timeout":7,"max_body_size":1e3,"body_temp_path":"/t""#;
+        let http = config(&FRAME.replace('@', text)).settings.http;
+        assert_eq!(http.send_timeout, None);
+        assert_eq!(http.idle_timeout, Some(Duration::from_secs(7)));
+        assert_eq!(http.max_body_size, 1000);
+        assert!(http.body_temp_path.is_some_and(|path| path == "/t"));
+    }
+
+    #[test]
+    fn stored_values_that_are_refused_today_are_clamped() {
+        let text = FRAME.replace(
+            '@',
+            r#""max_body_size":-1,"idle_timeout":-1,"large_header_buffer_size":-1,
+               "large_header_buffers":0"#,
+        );
+        let http = validate(&text, &stored_environment()).expect("is accepted").settings.http;
+        assert_eq!(http.max_body_size, 0);
+        assert_eq!(http.idle_timeout, None);
+        assert_eq!((http.large_header_buffer_size, http.large_header_buffers), (0, 0));
+    }
+}

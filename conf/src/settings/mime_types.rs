@@ -135,6 +135,45 @@ fn compare_lower(lower: &[u8], any: &[u8]) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str = r#"{"settings":{"http":{"static":{"mime_types":@}}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[r#"{}"#, r#"{"a/b":".x","a/c":["x",".y"],"":[]}"#, r#"{"text/plain":".html"}"#],
+        );
+        refuses(
+            FRAME,
+            &[
+                ("1", r#"The "mime_types" value must be an object, but not an integer number."#),
+                (
+                    r#"{"a/b":1}"#,
+                    r#"The "a/b" value must be either a string or an array, but not an integer number."#,
+                ),
+                (r#"{"a/b":[1]}"#, r#"The "a/b" MIME type array must contain only strings."#),
+                (r#"{"a/b":""}"#, r#"An empty file extension for the "a/b" MIME type."#),
+                (r#"{"a/b":["x",""]}"#, r#"An empty file extension for the "a/b" MIME type."#),
+                (
+                    r#"{"a/b":".x","a/c":[".y",".X"]}"#,
+                    r#"The ".X" file extension has been declared for "a/b" and "a/c" MIME types at the same time."#,
+                ),
+                (
+                    r#"{"a/b":[".x",".x"]}"#,
+                    r#"The ".x" file extension has been declared for "a/b" and "a/b" MIME types at the same time."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn configured_extensions_override_built_in_ones() {
+        let types = config(&FRAME.replace('@', r#"{"a/b":".HTML"}"#)).settings.http.mime_types;
+        assert_eq!(types.of_path(b"x.html"), Some(&"a/b".into()));
+        assert_eq!(types.of_path(b"x.htm"), Some(&"text/html".into()));
+    }
 
     #[test]
     fn the_type_follows_the_last_dot_of_the_last_component() {

@@ -69,3 +69,76 @@ impl TelemetryProtocol {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str = r#"{"settings":{"telemetry":{"endpoint":"http://c",@}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#""protocol":"http""#,
+                r#""protocol":"HTTP","batch_size":1"#,
+                r#""protocol":"grpc","sampling_ratio":0"#,
+                r#""protocol":"GRPC","sampling_ratio":1"#,
+            ],
+        );
+        let protocol = r#"The "protocol" can either be "http" or "grpc"."#;
+        let ratio = r#"The "sampling_ratio" number must be between 0 and 1."#;
+        refuses(
+            FRAME,
+            &[
+                (r#""batch_size":1"#, r#"Required parameter "protocol" is missing."#),
+                (r#""protocol":"Http""#, protocol),
+                (
+                    r#""protocol":1"#,
+                    r#"The "protocol" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""protocol":"http","batch_size":0"#,
+                    r#"The "batch_size" number must be greater than zero."#,
+                ),
+                (
+                    r#""protocol":"http","batch_size":"a""#,
+                    r#"The "batch_size" value must be an integer number, but not a string."#,
+                ),
+                (r#""protocol":"http","sampling_ratio":1.1"#, ratio),
+                (r#""protocol":"http","sampling_ratio":-0.1"#, ratio),
+                (
+                    r#""protocol":"http","sampling_ratio":"1""#,
+                    r#"The "sampling_ratio" value must be either an integer number or a fractional number, but not a string."#,
+                ),
+                (r#""protocol":"http","x":1"#, r#"Unknown parameter "x"."#),
+            ],
+        );
+        refuses(
+            r#"{"settings":{"telemetry":@}}"#,
+            &[
+                (r#"{"protocol":"http"}"#, r#"Required parameter "endpoint" is missing."#),
+                (
+                    r#"{"protocol":"http","endpoint":1}"#,
+                    r#"The "endpoint" value must be a string, but not an integer number."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let text = FRAME.replace('@', r#""protocol":"GRPC","sampling_ratio":0.5"#);
+        assert_eq!(
+            config(&text).settings.telemetry,
+            Some(Telemetry {
+                endpoint: "http://c".into(),
+                protocol: TelemetryProtocol::Grpc,
+                batch_size: 128,
+                sampling_ratio: 0.5,
+            })
+        );
+    }
+}

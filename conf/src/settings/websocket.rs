@@ -46,3 +46,32 @@ impl WebSocket {
         Ok(websocket)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, config, refuses};
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        let frame = r#"{"settings":{"http":{"websocket":{@}}}}"#;
+        for member in ["read_timeout", "keepalive_interval", "max_frame_size"] {
+            accepts(frame, &[&format!(r#""{member}":0"#), &format!(r#""{member}":-1"#)]);
+            let detail =
+                format!(r#"The "{member}" value must be an integer number, but not a null."#);
+            refuses(frame, &[(&format!(r#""{member}":null"#), &detail)]);
+        }
+        refuses(frame, &[(r#""timeout":1"#, r#"Unknown parameter "timeout"."#)]);
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let text = r#"{"settings":{"http":{"websocket":{"read_timeout":0,"max_frame_size":9}}}}"#;
+        let websocket = config(text).settings.http.websocket;
+        assert_eq!(
+            websocket,
+            WebSocket { read_timeout: None, max_frame_size: 9, ..WebSocket::default() }
+        );
+        assert_eq!(websocket.keepalive_interval, Some(Duration::from_secs(30)));
+    }
+}
