@@ -5,7 +5,8 @@ use std::io;
 pub use nix::sys::signal::Signal;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::Pid;
-use rustix::process::{WaitOptions, wait};
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, WaitStatus, wait, waitpid};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,23 +30,40 @@ pub enum Ending {
 pub fn reap() -> io::Result<Option<(Pid, Ending)>> {
     loop {
         match wait(WaitOptions::NOHANG) {
-            Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(None),
-            Err(rustix::io::Errno::INTR) => {}
+            Ok(None) | Err(Errno::CHILD) => return Ok(None),
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
             Ok(Some((pid, status))) => {
-                let ending = if let Some(code) = status.exit_status() {
-                    Ending::Code(code)
-                } else if let Some(number) = status.terminating_signal() {
-                    let core_dumped = libc::WCOREDUMP(status.as_raw());
-                    Ending::Signal { number, core_dumped }
-                } else {
-                    // Stopped and continued children are not asked for.
-                    continue;
-                };
-                return Ok(Some((Pid::from_raw(pid.as_raw_pid()), ending)));
+                if let Some(ending) = ending(status) {
+                    return Ok(Some((Pid::from_raw(pid.as_raw_pid()), ending)));
+                }
             }
         }
     }
+}
+
+/// Takes one particular child if it has ended.
+///
+/// # Errors
+/// What waitpid(2) says; `ECHILD` for a process that is no child.
+pub fn try_wait(child: Pid) -> io::Result<Option<Ending>> {
+    let child = rustix::process::Pid::from_raw(child.as_raw()).ok_or(Errno::CHILD)?;
+    loop {
+        match waitpid(Some(child), WaitOptions::NOHANG) {
+            Ok(found) => return Ok(found.and_then(|(_, status)| ending(status))),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Stopped and continued children are not asked for, so every status is an ending.
+fn ending(status: WaitStatus) -> Option<Ending> {
+    let code = status.exit_status().map(Ending::Code);
+    code.or_else(|| {
+        let number = status.terminating_signal()?;
+        Some(Ending::Signal { number, core_dumped: libc::WCOREDUMP(status.as_raw()) })
+    })
 }
 
 /// Sends a signal to a process. To the caller's own children this is free of races until they are
