@@ -2,7 +2,6 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use app_proto::{
@@ -38,7 +37,7 @@ struct SlotUse {
 #[derive(Debug)]
 pub struct RouterChannel {
     memory: SharedMemory,
-    doorbell: Arc<OwnedFd>,
+    doorbell: OwnedFd,
     request_head: u64,
     response_tail: u64,
     published_response_tail: u64,
@@ -61,7 +60,7 @@ impl RouterChannel {
         let free = (0..u32::try_from(SLOTS).expect("a small constant")).rev().collect();
         let channel = Self {
             memory,
-            doorbell: Arc::new(doorbell),
+            doorbell,
             request_head: 0,
             response_tail: 0,
             published_response_tail: 0,
@@ -75,8 +74,8 @@ impl RouterChannel {
 
     /// The doorbell, to be watched for readability.
     #[must_use]
-    pub fn doorbell(&self) -> Arc<OwnedFd> {
-        Arc::clone(&self.doorbell)
+    pub fn doorbell(&self) -> BorrowedFd<'_> {
+        self.doorbell.as_fd()
     }
 
     fn word(&self, offset: usize) -> &AtomicU32 {

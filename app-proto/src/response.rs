@@ -22,7 +22,19 @@ pub const RESPONSE_RECORD_LEN: usize = 24;
 /// Flag: nothing more comes for this request.
 pub const RESPONSE_LAST: u32 = 1;
 
-const HEAD_FIXED_LEN: usize = 16;
+/// Bytes before the field lengths in the payload of a head.
+pub const HEAD_FIXED_LEN: usize = 16;
+
+/// The first bytes of a head's payload, for a writer that puts its parts together itself: then
+/// follow the pairs of field lengths (`u32` each), the texts, and the first body bytes.
+#[must_use]
+pub fn head_fixed(status: u16, fields_count: u32, texts_len: u32) -> [u8; HEAD_FIXED_LEN] {
+    let mut fixed = [0; HEAD_FIXED_LEN];
+    fixed[0..4].copy_from_slice(&u32::from(status).to_le_bytes());
+    fixed[4..8].copy_from_slice(&fields_count.to_le_bytes());
+    fixed[8..12].copy_from_slice(&texts_len.to_le_bytes());
+    fixed
+}
 
 /// What a response record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +163,7 @@ impl<'a> ResponseHead<'a> {
         let texts_len = u32::try_from(out.len() - texts_at)
             .map_err(|_| RecordError("the fields are over 4 GiB"))?;
         out.extend_from_slice(body);
-        out[0..4].copy_from_slice(&u32::from(status).to_le_bytes());
-        out[4..8].copy_from_slice(&count.to_le_bytes());
-        out[8..12].copy_from_slice(&texts_len.to_le_bytes());
+        out[..HEAD_FIXED_LEN].copy_from_slice(&head_fixed(status, count, texts_len));
         Ok(())
     }
 

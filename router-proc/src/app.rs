@@ -6,5 +6,5 @@ mod exchange;
 mod worker;
 
 pub use dispatcher::{Dispatcher, QueueFull};
-pub use exchange::{Answer, Event, Exchange};
+pub use exchange::{Answer, Event, Exchange, Failure, FilePart};
 pub use worker::{Worker, WorkerKey};

@@ -122,6 +122,15 @@ impl Exchange {
         }
     }
 
+    /// Nobody reads the answer from now on.
+    pub(super) fn abandon(&self) {
+        self.abandoned.set(true);
+        let mut inbox = self.inbox.borrow_mut();
+        inbox.head = None;
+        inbox.body = Vec::new();
+        inbox.file = None;
+    }
+
     /// Whether nobody reads the answer.
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.get()
@@ -250,7 +259,7 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.exchange.abandoned.set(true);
+        self.exchange.abandon();
         self.dispatcher.give_up(&self.exchange);
     }
 }

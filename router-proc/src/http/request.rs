@@ -205,7 +205,7 @@ impl RequestHead {
     }
 
     /// The fields in order; those dropped as unsafe are not among them.
-    pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'_>> {
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'_>> + DoubleEndedIterator + Clone {
         self.fields
             .iter()
             .map(|(name, value)| Field { name: name.of(&self.raw), value: value.of(&self.raw) })

@@ -1,0 +1,223 @@
+//! One client connection: requests are read, decided about and answered, strictly one after
+//! another.
+//!
+//! A connection between two requests holds no buffer: it reads into room that all connections of
+//! the loop share, and borrows [`Buffers`] for as long as a request lasts. Deadlines are those of
+//! `settings.http`, kept on the loop's list.
+
+mod application;
+mod read;
+mod respond;
+mod spool;
+mod stream;
+mod write;
+
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use conf::PeerAddress;
+
+pub use spool::Body;
+pub use stream::Stream;
+
+use crate::event_loop::{EventLoop, LoopConf, Timer, give_away};
+use crate::http::{HeadParser, RequestHead, write_idle_timeout};
+use crate::routing::{RequestCache, ResponseFields};
+use crate::snapshot::ListenerId;
+use application::AddressTexts;
+
+/// Buffers larger than this are not kept for the next request.
+const KEPT_LEN_MAX: usize = 256 * 1024;
+
+/// How long a closed connection is listened to, so that the client reads the answer before it
+/// learns that nobody read all it sent.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of what nobody wants is read at most.
+const LINGER_LEN_MAX: usize = 16 * 1024 * 1024;
+
+/// Numbers connections, over all loops.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// What one request needs room for.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    /// The parsed head.
+    pub head: RequestHead,
+    /// The body.
+    pub body: Body,
+    /// What routing found out about the request.
+    pub cache: RequestCache,
+    /// The fields of the response.
+    pub fields: ResponseFields,
+    /// What is to be written.
+    pub out: Vec<u8>,
+    /// The piece of an application's answer that is being passed on.
+    pub piece: Vec<u8>,
+}
+
+impl Buffers {
+    /// Forgets the request. `false` when the room is not worth keeping.
+    pub fn reset(&mut self) -> bool {
+        self.head.clear();
+        self.body.clear();
+        self.cache.clear();
+        self.fields.clear();
+        self.out.clear();
+        self.piece.clear();
+        self.out.capacity() <= KEPT_LEN_MAX
+            && self.piece.capacity() <= KEPT_LEN_MAX
+            && self.body.memory.capacity() <= KEPT_LEN_MAX
+    }
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Another request may come.
+    KeepAlive,
+    /// It is closed; the client has sent nothing that was not read.
+    Close,
+    /// It is closed, but what the client may still be sending is read first.
+    Linger,
+}
+
+/// One connection on its loop.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    event_loop: Rc<EventLoop>,
+    stream: Stream,
+    listener: ListenerId,
+    timer: Rc<Timer>,
+    parser: HeadParser,
+    /// Bytes read that belong to a request not yet complete.
+    pending: Vec<u8>,
+    /// Bytes of the scratch room that were read and not parsed; never across an await.
+    fresh_len: usize,
+    /// Both ends, found out at the first request.
+    addresses: Option<(PeerAddress, PeerAddress)>,
+    /// The addresses as applications are told them.
+    address_texts: AddressTexts,
+    /// The number of the connection, for the log.
+    number: u64,
+    /// When the request began, in the loop's milliseconds.
+    began_ms: u64,
+    is_idle: bool,
+}
+
+/// Serves a connection to its end, or until another loop takes it over. The caller has counted it
+/// as held, and as idle.
+pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: ListenerId) {
+    stream.set_nodelay();
+    let timer = event_loop.timers.add();
+    let mut connection = Connection {
+        event_loop: Rc::clone(&event_loop),
+        stream,
+        listener,
+        timer,
+        parser: HeadParser::new(),
+        pending: Vec::new(),
+        fresh_len: 0,
+        addresses: None,
+        address_texts: AddressTexts::default(),
+        number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+        began_ms: 0,
+        is_idle: true,
+    };
+    loop {
+        match connection.serve_one().await {
+            Next::KeepAlive => {}
+            Next::Close => break,
+            Next::Linger => {
+                connection.linger().await;
+                break;
+            }
+        }
+        if connection.pending.is_empty() && connection.parser.is_fresh() {
+            match give_away(&event_loop, connection.stream, listener) {
+                Some(stream) => connection.stream = stream,
+                None => {
+                    event_loop.counters.held.decrement();
+                    return;
+                }
+            }
+        }
+    }
+    if connection.is_idle {
+        event_loop.counters.idle.decrement();
+    }
+    event_loop.counters.closed.increment();
+    event_loop.counters.held.decrement();
+}
+
+impl Connection {
+    /// Waits for a request and answers it.
+    async fn serve_one(&mut self) -> Next {
+        let Some(mut buffers) = self.first_bytes().await else {
+            return Next::Close;
+        };
+        let conf = self.event_loop.conf();
+        let next = if conf.snapshot.listeners.contains_key(&self.listener)
+            && !self.event_loop.is_stopping()
+        {
+            self.serve_request(&conf, &mut buffers).await
+        } else {
+            // The address is no longer served.
+            self.refuse_idle(&mut buffers).await
+        };
+        self.event_loop.return_buffers(buffers);
+        if next == Next::KeepAlive {
+            self.is_idle = true;
+            self.event_loop.counters.idle.increment();
+        }
+        next
+    }
+
+    async fn serve_request(&mut self, conf: &Rc<LoopConf>, buffers: &mut Buffers) -> Next {
+        let http = &conf.snapshot.http;
+        match self.read_head(http, buffers).await {
+            read::Head::Complete => {}
+            read::Head::Gone => return Next::Close,
+            read::Head::Refused(status) => {
+                return self.respond_error(conf, buffers, status, Next::Linger).await;
+            }
+        }
+        match self.read_body(conf, buffers).await {
+            read::Received::Complete => {}
+            read::Received::Gone => return Next::Close,
+            read::Received::Refused(status) => {
+                return self.respond_error(conf, buffers, status, Next::Linger).await;
+            }
+        }
+        self.respond(conf, buffers).await
+    }
+
+    /// The fixed answer to a connection that waited too long or on a removed address.
+    async fn refuse_idle(&mut self, buffers: &mut Buffers) -> Next {
+        buffers.out.clear();
+        write_idle_timeout(&mut buffers.out, &self.event_loop.clock.date());
+        let patience = Some(Duration::from_secs(10));
+        if self.write_all(&buffers.out, patience).await.is_ok() {
+            Next::Linger
+        } else {
+            Next::Close
+        }
+    }
+
+    /// Both ends of the connection: the client's and ours.
+    fn addresses(&mut self) -> (PeerAddress, PeerAddress) {
+        *self.addresses.get_or_insert_with(|| (self.stream.peer(), self.stream.local()))
+    }
+
+    /// Sets the deadline of what is waited for next.
+    fn set_patience(&self, patience: Option<Duration>) {
+        match patience {
+            None => self.timer.clear(),
+            Some(patience) => {
+                let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+                self.timer.set(self.event_loop.now_ms().saturating_add(ms));
+            }
+        }
+    }
+}

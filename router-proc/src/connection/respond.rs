@@ -1,0 +1,217 @@
+//! Deciding about a complete request, and answering it.
+
+use std::os::fd::AsFd;
+
+use super::write::{SendFailed, WriteFailed};
+use super::{Buffers, Connection, Next};
+use crate::event_loop::LoopConf;
+use crate::http::{Delivery, HeadEnd, RequestFacts, ResponseHead, write_error_page};
+use crate::routing::{
+    self, ActionRef, Decision, RequestContext, RequestTimes, apply_response_headers, client_address,
+};
+use crate::static_files::OpenedFile;
+
+impl Connection {
+    /// Answers the request in the buffers.
+    pub(super) async fn respond(&mut self, conf: &LoopConf, buffers: &mut Buffers) -> Next {
+        let (peer, local) = self.addresses();
+        let snapshot = &conf.snapshot;
+        let Some(entry) = snapshot.listeners.get(&self.listener) else {
+            return self.refuse_idle(buffers).await;
+        };
+        let mut origin = client_address::Origin { peer, is_tls: false };
+        client_address::apply(&entry.listener, &buffers.head, &mut origin);
+        let client = Client { origin, local, times: self.times(), conn: self.number };
+        let decision =
+            routing::evaluate(&snapshot.routes, &entry.target, &mut client.context(buffers));
+        match decision {
+            Decision::ErrorPage(status) => {
+                self.respond_error(conf, buffers, status, Next::Close).await
+            }
+            Decision::Return { status, location, action } => {
+                buffers.fields.clear();
+                if let Some(location) = &location {
+                    buffers.fields.push(b"Location", location);
+                }
+                self.respond_empty(conf, buffers, &client, status, action).await
+            }
+            Decision::File { file, action } => {
+                self.respond_file(conf, buffers, &client, &file, action).await
+            }
+            Decision::Application { app, target, action } => {
+                let Some(dispatcher) = conf.apps.get(app.0) else {
+                    return self.respond_error(conf, buffers, 500, Next::Close).await;
+                };
+                let route = super::application::Route { dispatcher, target, action };
+                self.respond_from_app(conf, buffers, &client, route).await
+            }
+            // `prepare` refuses configurations that have them.
+            Decision::Proxy { .. } | Decision::Upstream { .. } => {
+                self.respond_error(conf, buffers, 502, Next::Close).await
+            }
+        }
+    }
+
+    fn times(&self) -> RequestTimes {
+        let clock = &self.event_loop.clock;
+        RequestTimes {
+            unix_secs: clock.unix_secs(),
+            elapsed_ms: clock.now_ms().saturating_sub(self.began_ms),
+        }
+    }
+
+    /// Answers with the error page of `status`. The connection goes on if the request allows it
+    /// and `otherwise` is not [`Next::Linger`], which says that its framing is lost.
+    pub(super) async fn respond_error(
+        &mut self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        status: u16,
+        otherwise: Next,
+    ) -> Next {
+        let facts = match otherwise {
+            Next::Linger => buffers.head.facts().closing(),
+            Next::KeepAlive | Next::Close => buffers.head.facts(),
+        };
+        buffers.out.clear();
+        let date = self.event_loop.clock.date();
+        let end = self.head_end(conf, &date);
+        let delivery = write_error_page(&mut buffers.out, status, facts, &end);
+        let patience = conf.snapshot.http.send_timeout;
+        match self.write_all(&buffers.out, patience).await {
+            Err(WriteFailed) => Next::Close,
+            Ok(()) if delivery.keep_alive => Next::KeepAlive,
+            Ok(()) => otherwise.closing(),
+        }
+    }
+
+    /// The fields that end every response head.
+    pub(super) fn head_end<'a>(&self, conf: &LoopConf, date: &'a [u8; 29]) -> HeadEnd<'a> {
+        HeadEnd { server: conf.snapshot.http.server, date, websocket_accept: None }
+    }
+
+    /// Writes the head for `buffers.fields` into `buffers.out`. `Err`: a field's template failed.
+    pub(super) fn push_head(
+        &self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        client: &Client,
+        response: Response,
+    ) -> Result<(), HeaderFailed> {
+        let Response { status, delivery, action } = response;
+        if conf.snapshot.routes.changes_response(action, status) {
+            let mut fields = std::mem::take(&mut buffers.fields);
+            let applied = apply_response_headers(
+                &conf.snapshot.routes,
+                action,
+                &mut client.context(buffers),
+                status,
+                delivery,
+                &mut fields,
+            );
+            buffers.fields = fields;
+            applied.map_err(|_| HeaderFailed)?;
+        }
+        let date = self.event_loop.clock.date();
+        let end = self.head_end(conf, &date);
+        let mut head = ResponseHead::begin(&mut buffers.out, status, delivery);
+        buffers.fields.write_to(&mut head);
+        head.finish(&end);
+        Ok(())
+    }
+
+    async fn respond_empty(
+        &mut self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        client: &Client,
+        status: u16,
+        action: Option<ActionRef>,
+    ) -> Next {
+        let delivery = Delivery::decide(buffers.head.facts(), status, Some(0));
+        buffers.out.clear();
+        let response = Response { status, delivery, action };
+        if self.push_head(conf, buffers, client, response).is_err() {
+            return self.respond_error(conf, buffers, 500, Next::Close).await;
+        }
+        let written = self.write_all(&buffers.out, conf.snapshot.http.send_timeout).await;
+        next_after(written.is_ok(), delivery)
+    }
+
+    async fn respond_file(
+        &mut self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        client: &Client,
+        file: &OpenedFile,
+        action: Option<ActionRef>,
+    ) -> Next {
+        let facts: RequestFacts = buffers.head.facts();
+        let delivery = Delivery::decide(facts, 200, Some(file.len));
+        buffers.out.clear();
+        buffers.fields.clear();
+        file.for_each_field(|name, value| buffers.fields.push(name, value));
+        let response = Response { status: 200, delivery, action };
+        if self.push_head(conf, buffers, client, response).is_err() {
+            return self.respond_error(conf, buffers, 500, Next::Close).await;
+        }
+        let len = if delivery.has_body { file.len } else { 0 };
+        let patience = conf.snapshot.http.send_timeout;
+        let sent = self.write_with_file(&buffers.out, file.file.as_fd(), 0, len, patience).await;
+        if sent == Err(SendFailed::File) {
+            unit_log::alert!(conn = self.number, "a file shrank or failed while it was sent");
+        }
+        next_after(sent.is_ok(), delivery)
+    }
+}
+
+/// Who asks, and when: what routing and logging need besides the head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    pub(super) origin: client_address::Origin,
+    pub(super) local: conf::PeerAddress,
+    pub(super) times: RequestTimes,
+    pub(super) conn: u64,
+}
+
+impl Client {
+    /// The context of the request in the buffers.
+    pub(super) fn context<'a>(&self, buffers: &'a mut Buffers) -> RequestContext<'a> {
+        RequestContext {
+            head: &mut buffers.head,
+            cache: &mut buffers.cache,
+            peer: self.origin.peer,
+            local: self.local,
+            is_tls: self.origin.is_tls,
+            conn: self.conn,
+            times: self.times,
+        }
+    }
+}
+
+/// What a response head is made from, besides its fields.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) delivery: Delivery,
+    pub(super) action: Option<ActionRef>,
+}
+
+/// A configured response header could not be evaluated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeaderFailed;
+
+/// What becomes of the connection after a response.
+pub(super) fn next_after(is_sent: bool, delivery: Delivery) -> Next {
+    if is_sent && delivery.keep_alive { Next::KeepAlive } else { Next::Close }
+}
+
+impl Next {
+    /// The same, for a connection that does not go on.
+    fn closing(self) -> Self {
+        match self {
+            Self::KeepAlive | Self::Close => Self::Close,
+            Self::Linger => Self::Linger,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A client's byte stream, of whatever family.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use conf::PeerAddress;
+use rustix::net::{SendFlags, Shutdown};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::event_loop::Socket;
+
+/// A client's byte stream.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Reads what there is, at most as much as `buf` takes; 0 is the end.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        let read = match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+        };
+        read.map_ok(|()| buf.filled().len())
+    }
+
+    /// Writes as much as there is room for.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, data),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, data),
+        }
+    }
+
+    /// Writes as much as there is room for and lets the kernel wait for more before it makes a
+    /// segment of it.
+    ///
+    /// # Errors
+    /// Those of `send`; [`io::ErrorKind::WouldBlock`] when there is no room.
+    pub fn try_write_more(&self, data: &[u8]) -> io::Result<usize> {
+        let send = |socket: BorrowedFd<'_>| {
+            let flags = SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            rustix::net::send(socket, data, flags).map_err(io::Error::from)
+        };
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+        }
+    }
+
+    /// Sends a stretch of a file; `offset` moves by what was sent. `Ok(0)`: the file ends there.
+    ///
+    /// # Errors
+    /// Those of `sendfile`; [`io::ErrorKind::WouldBlock`] when there is no room.
+    pub fn try_sendfile(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        len: usize,
+    ) -> io::Result<usize> {
+        let send = |socket: BorrowedFd<'_>, offset: &mut u64| {
+            rustix::fs::sendfile(socket, file, Some(offset), len).map_err(io::Error::from)
+        };
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd(), offset)),
+            Self::Unix(stream) => {
+                stream.try_io(Interest::WRITABLE, || send(stream.as_fd(), offset))
+            }
+        }
+    }
+
+    /// Whether there is room to write.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub fn shut_down_writing(&self) {
+        // A peer that is gone need not be told.
+        let _ = match self {
+            Self::Tcp(stream) => rustix::net::shutdown(stream, Shutdown::Write),
+            Self::Unix(stream) => rustix::net::shutdown(stream, Shutdown::Write),
+        };
+    }
+
+    /// Small segments are to be sent at once.
+    pub fn set_nodelay(&self) {
+        if let Self::Tcp(stream) = self {
+            // It is slower without, not wrong.
+            let _ = stream.set_nodelay(true);
+        }
+    }
+
+    /// The client's address.
+    pub fn peer(&self) -> PeerAddress {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map_or(PeerAddress::Unix, PeerAddress::Inet),
+            Self::Unix(_) => PeerAddress::Unix,
+        }
+    }
+
+    /// The address the client connected to.
+    pub fn local(&self) -> PeerAddress {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().map_or(PeerAddress::Unix, PeerAddress::Inet),
+            Self::Unix(_) => PeerAddress::Unix,
+        }
+    }
+
+    /// `unix:` and the name of the Unix socket the client connected to; nothing for TCP.
+    pub fn unix_name(&self) -> Vec<u8> {
+        let Self::Unix(stream) = self else { return Vec::new() };
+        let mut name = b"unix:".to_vec();
+        if let Ok(address) = stream.local_addr() {
+            if let Some(path) = address.as_pathname() {
+                name.extend_from_slice(path.as_os_str().as_bytes());
+            } else if let Some(abstract_name) = address.as_abstract_name() {
+                name.push(b'@');
+                name.extend_from_slice(abstract_name);
+            }
+        }
+        name
+    }
+
+    /// Ends the watch of this loop, so that another can take it.
+    ///
+    /// # Errors
+    /// When the runtime refuses.
+    pub fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Socket::Tcp),
+            Self::Unix(stream) => stream.into_std().map(Socket::Unix),
+        }
+    }
+}

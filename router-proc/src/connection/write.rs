@@ -1,0 +1,125 @@
+//! Writing: bytes, and stretches of files.
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::Connection;
+
+/// The most of a file that is sent in one call: larger ones give other connections a turn.
+const SENDFILE_LEN_MAX: usize = 2 * 1024 * 1024;
+
+/// Heads are held back for files up to this size, so that both leave in one segment. Beyond it the
+/// larger segments cost more than the saved one.
+const JOIN_LEN_MAX: u64 = 64 * 1024;
+
+/// The client left, or took nothing for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WriteFailed;
+
+/// Why a file was not sent to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendFailed {
+    /// The client left, or took nothing for too long.
+    Client,
+    /// The file ended early or could not be read.
+    File,
+}
+
+impl Connection {
+    /// Checks the deadline while waiting for room.
+    fn wait_for_room<T>(&self, cx: &Context<'_>) -> Poll<Result<T, WriteFailed>> {
+        if self.timer.is_over(self.event_loop.now_ms()) {
+            return Poll::Ready(Err(WriteFailed));
+        }
+        self.timer.watch(cx);
+        Poll::Pending
+    }
+
+    /// Writes all of `data`; `patience` bounds each pause between two writes.
+    pub(super) async fn write_all(
+        &mut self,
+        data: &[u8],
+        patience: Option<Duration>,
+    ) -> Result<(), WriteFailed> {
+        let mut rest = data;
+        let mut is_armed = false;
+        while !rest.is_empty() {
+            let len = poll_fn(|cx| match self.stream.poll_write(cx, rest) {
+                Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(WriteFailed)),
+                Poll::Ready(Ok(len)) => Poll::Ready(Ok(len)),
+                Poll::Pending => {
+                    if !is_armed {
+                        self.set_patience(patience);
+                        is_armed = true;
+                    }
+                    self.wait_for_room(cx)
+                }
+            })
+            .await?;
+            is_armed = false;
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Waits until there is room to write.
+    async fn wait_writable(&mut self, patience: Option<Duration>) -> Result<(), WriteFailed> {
+        self.set_patience(patience);
+        poll_fn(|cx| match self.stream.poll_write_ready(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(WriteFailed)),
+            Poll::Pending => self.wait_for_room(cx),
+        })
+        .await
+    }
+
+    /// Writes a head and then a stretch of a file.
+    pub(super) async fn write_with_file(
+        &mut self,
+        head: &[u8],
+        file: BorrowedFd<'_>,
+        mut offset: u64,
+        len: u64,
+        patience: Option<Duration>,
+    ) -> Result<(), SendFailed> {
+        let mut rest = head;
+        if len > 0 && len <= JOIN_LEN_MAX && !rest.is_empty() {
+            match self.stream.try_write_more(rest) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(SendFailed::Client),
+            }
+        }
+        self.write_all(rest, patience).await.map_err(|WriteFailed| SendFailed::Client)?;
+        let mut left = len;
+        while left > 0 {
+            let piece = usize::try_from(left).unwrap_or(usize::MAX).min(SENDFILE_LEN_MAX);
+            match self.stream.try_sendfile(file, &mut offset, piece) {
+                Ok(0) => return Err(SendFailed::File),
+                Ok(sent) => {
+                    left = left.saturating_sub(sent as u64);
+                    if left > 0 && sent == piece {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait_writable(patience).await.map_err(|WriteFailed| SendFailed::Client)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_of_the_socket(&error) => return Err(SendFailed::Client),
+                Err(_) => return Err(SendFailed::File),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_of_the_socket(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
+}

@@ -1,0 +1,621 @@
+//! One running application: its prototype, its workers, and when there are more or fewer of them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use app_io::{RouterChannel, WorkerHalf};
+use app_proto::ToWorker;
+use conf::Application;
+use port_io::RequestError;
+use port_proto::{
+    ApplicationStatus, PrototypeToRouter, Quit, Refusal, RouterToPrototype, SignalWorker,
+    StartPrototype, StartWorker, WithFds, WorkerId, WorkerSignal,
+};
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
+
+use super::{Control, WorkerGauge};
+use crate::app::WorkerKey;
+use crate::event_loop::{AppSpec, Command};
+
+type PrototypeSender = port_io::Sender<RouterToPrototype, PrototypeToRouter>;
+
+/// How long a prototype may take to be ready.
+const PROTOTYPE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A worker that ends this soon after its start counts as a failed start.
+const SHORT_LIFE: Duration = Duration::from_secs(5);
+
+/// The pause after the first failed start; it doubles with each further one.
+const BACKOFF_FIRST: Duration = Duration::from_millis(250);
+
+/// The longest pause between two attempts to start a worker.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// One generation of an application's processes.
+#[derive(Debug)]
+struct Prototype {
+    port: PrototypeSender,
+}
+
+#[derive(Debug)]
+struct WorkerState {
+    prototype: Rc<Prototype>,
+    gauge: Arc<WorkerGauge>,
+    started: Instant,
+    /// Told when it is ready; gone afterwards.
+    ready: Option<oneshot::Sender<()>>,
+    is_ready: bool,
+    is_stopping: bool,
+    /// It ends because it was asked to.
+    was_told_to_stop: bool,
+    /// Requests it had served when it was last seen idle, and since when.
+    idle_since: Option<(u64, Instant)>,
+}
+
+/// One running application.
+#[derive(Debug)]
+pub(crate) struct App {
+    /// Its number, never used again.
+    pub(super) id: u32,
+    /// Its definition.
+    pub(super) config: Application,
+    active: Arc<AtomicU64>,
+    prototype: RefCell<Option<Rc<Prototype>>>,
+    /// One start of a prototype at a time; the others wait for it.
+    starting_prototype: tokio::sync::Mutex<()>,
+    workers: RefCell<BTreeMap<u32, WorkerState>>,
+    next_worker: Cell<u32>,
+    /// Failed starts in a row.
+    failures: Cell<u32>,
+    /// A start is waiting for its time.
+    is_backing_off: Cell<bool>,
+    /// The loops that still have something of it, once it is leaving.
+    leaving: RefCell<Option<Vec<usize>>>,
+    control: Weak<Control>,
+    me: Weak<App>,
+}
+
+impl App {
+    pub(super) fn new(id: u32, config: Application, control: Weak<Control>) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            id,
+            config,
+            active: Arc::new(AtomicU64::new(0)),
+            prototype: RefCell::new(None),
+            starting_prototype: tokio::sync::Mutex::new(()),
+            workers: RefCell::new(BTreeMap::new()),
+            next_worker: Cell::new(0),
+            failures: Cell::new(0),
+            is_backing_off: Cell::new(false),
+            leaving: RefCell::new(None),
+            control,
+            me: me.clone(),
+        })
+    }
+
+    fn rc(&self) -> Rc<Self> {
+        self.me.upgrade().expect("self is borrowed, so it is alive")
+    }
+
+    /// Whether this definition is the one that runs: byte for byte, by the same runtime.
+    pub(super) fn is(&self, config: &Application) -> bool {
+        self.config.name == config.name
+            && self.config.compact_json == config.compact_json
+            && self.config.module == config.module
+            && self.leaving.borrow().is_none()
+    }
+
+    /// What the loops need to know of it.
+    pub(super) fn spec(&self) -> AppSpec {
+        let timeout = self.config.limits.timeout;
+        AppSpec {
+            app: self.id,
+            timeout_ms: timeout
+                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            active: Arc::clone(&self.active),
+        }
+    }
+
+    pub(super) fn status(&self) -> ApplicationStatus {
+        let mut status = ApplicationStatus {
+            name: self.config.name.to_string(),
+            active_requests: self.active.load(Ordering::Relaxed),
+            ..ApplicationStatus::default()
+        };
+        for worker in self.workers.borrow().values() {
+            if worker.is_stopping {
+                continue;
+            }
+            if !worker.is_ready {
+                status.starting += 1;
+                continue;
+            }
+            status.running += 1;
+            if worker.gauge.in_flight() == 0 {
+                status.idle += 1;
+            }
+        }
+        status
+    }
+
+    /// Starts the processes that are to be ready before any request: `Err` if one cannot be.
+    pub(super) fn prestart(
+        &self,
+        control: Rc<Control>,
+    ) -> tokio::task::JoinHandle<Result<(), Refusal>> {
+        let app = self.rc();
+        spawn_local(async move {
+            let starts: Vec<_> = (0..app.config.processes.spare)
+                .map(|_| {
+                    let (app, control) = (Rc::clone(&app), Rc::clone(&control));
+                    spawn_local(async move { app.start_worker(&control).await })
+                })
+                .collect();
+            let mut result = Ok(());
+            for start in starts {
+                let started =
+                    start.await.unwrap_or_else(|_| Err(Refusal::new("start was cut off")));
+                if let Err(refusal) = started {
+                    if result.is_ok() {
+                        unit_log::warn!("failed to start application \"{}\"", app.config.name);
+                    }
+                    result = result.and(Err(refusal));
+                }
+            }
+            result
+        })
+    }
+
+    /// The prototype, started if there is none.
+    async fn prototype(&self, control: &Control) -> Result<Rc<Prototype>, Refusal> {
+        let _one_at_a_time = self.starting_prototype.lock().await;
+        if let Some(prototype) = &*self.prototype.borrow()
+            && !prototype.port.is_closed()
+        {
+            return Ok(Rc::clone(prototype));
+        }
+        let started = tokio::time::timeout(PROTOTYPE_TIMEOUT, self.start_prototype(control));
+        let result = match started.await {
+            Ok(result) => result,
+            Err(_) => Err(Refusal::new("the prototype was not ready in time")),
+        };
+        let prototype = result.inspect_err(|_| {
+            unit_log::warn!("failed to start prototype \"{}\"", self.config.name);
+        })?;
+        self.prototype.replace(Some(Rc::clone(&prototype)));
+        Ok(prototype)
+    }
+
+    async fn start_prototype(&self, control: &Control) -> Result<Rc<Prototype>, Refusal> {
+        let request = start_request(&self.config)?;
+        let WithFds { body, fds: [socket] } =
+            control.main.request(request).await.map_err(|error| match error {
+                RequestError::Refused(refusal) => refusal,
+                RequestError::Lost | RequestError::Send(_) => {
+                    Refusal::new("the main process is gone")
+                }
+            })?;
+        let connected = port_io::connect::<RouterToPrototype, PrototypeToRouter>(
+            socket,
+            control.me,
+            body.prototype,
+        );
+        let (port, mut inbox) = connected.await.map_err(|error| Refusal::new(error.to_string()))?;
+        let prototype = Rc::new(Prototype { port });
+        let app = self.me.clone();
+        let watched = Rc::downgrade(&prototype);
+        spawn_local(async move {
+            while let Some((_, PrototypeToRouter::WorkerExited(exited))) = inbox.recv().await {
+                if let Some(app) = app.upgrade() {
+                    app.worker_exited(exited.worker);
+                }
+            }
+            // It hung up: whatever it forked ends with it.
+            if let (Some(app), Some(prototype)) = (app.upgrade(), watched.upgrade()) {
+                app.prototype_lost(&prototype);
+            }
+        });
+        Ok(prototype)
+    }
+
+    /// Starts a worker and waits until it is ready.
+    async fn start_worker(&self, control: &Rc<Control>) -> Result<(), Refusal> {
+        let number = self.next_worker.get() + 1;
+        self.next_worker.set(number);
+        let key = WorkerKey { app: self.id, worker: number };
+        let result = self.start(control, key).await;
+        match &result {
+            Ok(()) => self.failures.set(0),
+            Err(_) => {
+                self.workers.borrow_mut().remove(&number);
+                self.failures.set(self.failures.get() + 1);
+                self.fail_queue_if_hopeless(control);
+            }
+        }
+        result
+    }
+
+    async fn start(&self, control: &Rc<Control>, key: WorkerKey) -> Result<(), Refusal> {
+        let prototype = self.prototype(control).await?;
+        if self.is_leaving() {
+            return Err(Refusal::new("the application is no longer configured"));
+        }
+        let gauge = Arc::new(WorkerGauge::default());
+        let (channels, mut halves) = make_channels(control.loops.borrow().len())
+            .map_err(|error| Refusal::new(format!("cannot make shared memory: {error}")))?;
+        let pages: io::Result<Vec<_>> =
+            (0..channels.len()).map(|index| control.page_fd(index)).collect();
+        let count = u32::try_from(channels.len()).unwrap_or(u32::MAX);
+        let mut pages = pages.map_err(|error| Refusal::new(error.to_string()))?.into_iter();
+        let (Some(page), Some(first)) = (pages.next(), halves.pop_front()) else {
+            return Err(Refusal::new("there are no event loops"));
+        };
+        // The other channels travel over the doorbell of the first, which nobody reads yet.
+        if let Some(doorbell) = channels.first() {
+            for (half, page) in halves.iter().zip(pages) {
+                let fds = [half.memory.as_fd(), half.doorbell.as_fd(), page.as_fd()];
+                let sent = doorbell.send(ToWorker::Attach, &fds);
+                if !matches!(sent, Ok(true)) {
+                    return Err(Refusal::new("a worker cannot be given that many channels"));
+                }
+            }
+        }
+        let (ready, is_ready) = oneshot::channel();
+        self.workers.borrow_mut().insert(
+            key.worker,
+            WorkerState {
+                prototype: Rc::clone(&prototype),
+                gauge: Arc::clone(&gauge),
+                started: Instant::now(),
+                ready: Some(ready),
+                is_ready: false,
+                is_stopping: false,
+                was_told_to_stop: false,
+                idle_since: None,
+            },
+        );
+        for (index, channel) in channels.into_iter().enumerate() {
+            control.tell(index, Command::AddWorker(key, channel, Arc::clone(&gauge)));
+        }
+        let body = StartWorker { worker: WorkerId(key.worker), channels: count };
+        let request = WithFds { body, fds: [first.memory, first.doorbell, page] };
+        prototype.port.request(request).await.map_err(|error| match error {
+            RequestError::Refused(refusal) => refusal,
+            RequestError::Lost | RequestError::Send(_) => Refusal::new("the prototype is gone"),
+        })?;
+        // The sender goes with the worker's entry when the worker ends before it is ready.
+        is_ready.await.map_err(|_| {
+            Refusal::new(format!(
+                "a process of application \"{}\" ended while it started, see the log",
+                self.config.name
+            ))
+        })
+    }
+
+    /// A loop heard that the worker's application is loaded.
+    pub(super) fn worker_ready(&self, control: &Control, key: WorkerKey) {
+        let ready = match self.workers.borrow_mut().get_mut(&key.worker) {
+            Some(worker) if !worker.is_ready => {
+                worker.is_ready = true;
+                worker.ready.take()
+            }
+            // It says so twice, or is gone already.
+            _ => return,
+        };
+        control.tell_all(|| Command::WorkerReady(key));
+        if let Some(ready) = ready {
+            // Whoever started it may have given up.
+            let _ = ready.send(());
+        }
+    }
+
+    /// A loop lost the worker's doorbell. One that broke the rules must not live on.
+    pub(super) fn worker_lost(&self, key: WorkerKey, broke_rules: bool) {
+        let mut workers = self.workers.borrow_mut();
+        let Some(worker) = workers.get_mut(&key.worker) else { return };
+        worker.is_stopping = true;
+        if broke_rules {
+            let signal = SignalWorker { worker: WorkerId(key.worker), signal: WorkerSignal::Kill };
+            // A prototype that is gone took its workers along.
+            let _ = worker.prototype.port.send(RouterToPrototype::SignalWorker(signal));
+        }
+    }
+
+    /// The prototype reaped a worker.
+    fn worker_exited(&self, worker: WorkerId) {
+        let Some(state) = self.workers.borrow_mut().remove(&worker.0) else { return };
+        if !state.is_ready {
+            // Whoever started it learns by the loss of `ready`.
+            return;
+        }
+        if state.started.elapsed() < SHORT_LIFE && !state.was_told_to_stop {
+            self.failures.set(self.failures.get() + 1);
+        }
+        drop(state);
+        self.replenish();
+    }
+
+    fn prototype_lost(&self, prototype: &Rc<Prototype>) {
+        self.workers.borrow_mut().retain(|_, worker| !Rc::ptr_eq(&worker.prototype, prototype));
+        let is_current =
+            self.prototype.borrow().as_ref().is_some_and(|known| Rc::ptr_eq(known, prototype));
+        if is_current {
+            self.prototype.replace(None);
+        }
+        self.replenish();
+    }
+
+    /// Requests wait and no worker can take them.
+    pub(super) fn on_demand(&self) {
+        if self.is_backing_off.get() && self.count(|_| true) == 0 {
+            if let Some(control) = self.control.upgrade() {
+                control.tell_all(|| Command::FailQueue(self.id));
+            }
+            return;
+        }
+        self.replenish();
+    }
+
+    /// Starts as many processes as are missing; after failures not at once.
+    fn replenish(&self) {
+        let Some(control) = self.control.upgrade() else { return };
+        if self.is_leaving() || self.is_backing_off.get() {
+            return;
+        }
+        let pause = match self.failures.get() {
+            0 => Duration::ZERO,
+            failures => BACKOFF_FIRST.saturating_mul(1 << (failures - 1).min(8)).min(BACKOFF_MAX),
+        };
+        let app = self.rc();
+        if pause.is_zero() {
+            for _ in 0..self.missing_workers() {
+                let (app, control) = (Rc::clone(&app), Rc::clone(&control));
+                // The start failed aloud, and is tried again.
+                spawn_local(async move {
+                    if app.start_worker(&control).await.is_err() {
+                        app.replenish();
+                    }
+                });
+            }
+            return;
+        }
+        if self.missing_workers() == 0 {
+            return;
+        }
+        self.is_backing_off.set(true);
+        self.fail_queue_if_hopeless(&control);
+        spawn_local(async move {
+            tokio::time::sleep(pause).await;
+            app.is_backing_off.set(false);
+            if app.is_leaving() || app.missing_workers() == 0 {
+                return;
+            }
+            // One by one until a start succeeds.
+            match app.start_worker(&control).await {
+                Ok(()) | Err(_) => app.replenish(),
+            }
+        });
+    }
+
+    /// How many processes should be started now (processes.md §11).
+    fn missing_workers(&self) -> u32 {
+        let processes = self.config.processes;
+        let live = self.count(|worker| !worker.is_stopping);
+        let starting = self.count(|worker| !worker.is_stopping && !worker.is_ready);
+        let idle = self.count(|worker| worker.is_idle());
+        let running = live - starting;
+        let active = u32::try_from(self.active.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        let for_spare = processes.spare.saturating_sub(idle + starting);
+        let for_demand = u32::from(active > running + starting);
+        let pending_max = processes.spare.max(1).saturating_sub(starting);
+        for_spare.max(for_demand).min(pending_max).min(processes.max.saturating_sub(live))
+    }
+
+    fn count(&self, which: impl Fn(&WorkerState) -> bool) -> u32 {
+        let count = self.workers.borrow().values().filter(|worker| which(worker)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// With no worker and none on its way, nobody will ever serve what waits.
+    fn fail_queue_if_hopeless(&self, control: &Control) {
+        if self.count(|worker| !worker.is_stopping) == 0 {
+            control.tell_all(|| Command::FailQueue(self.id));
+        }
+    }
+
+    /// Stops idle workers beyond the spare ones, longest idle first.
+    pub(super) fn stop_idle_workers(&self, control: &Control) {
+        let processes = self.config.processes;
+        if processes.spare >= processes.max {
+            return;
+        }
+        let now = Instant::now();
+        let mut idle = Vec::new();
+        for (number, worker) in self.workers.borrow_mut().iter_mut() {
+            if !worker.is_idle() {
+                worker.idle_since = None;
+                continue;
+            }
+            let served = worker.gauge.served();
+            match worker.idle_since {
+                Some((then, since)) if then == served => idle.push((since, *number)),
+                _ => {
+                    worker.idle_since = Some((served, now));
+                    idle.push((now, *number));
+                }
+            }
+        }
+        idle.sort_unstable();
+        let surplus = idle.len().saturating_sub(processes.spare as usize);
+        for (since, number) in idle.into_iter().take(surplus) {
+            if now.duration_since(since) >= processes.idle_timeout {
+                self.retire(control, number);
+            }
+        }
+    }
+
+    /// Gives a worker nothing more and has it stop once it is done.
+    fn retire(&self, control: &Control, number: u32) {
+        if let Some(worker) = self.workers.borrow_mut().get_mut(&number) {
+            worker.is_stopping = true;
+            worker.was_told_to_stop = true;
+        }
+        let key = WorkerKey { app: self.id, worker: number };
+        control.tell_all(|| Command::RetireWorker(key));
+        control.tell(0, Command::Send(key, ToWorker::Quit { graceful: true }));
+    }
+
+    /// Replaces all processes: the new ones are ready before the old ones are told to finish, so
+    /// nothing that waits is lost. If the new ones cannot be started, the old ones stay.
+    pub(super) fn restart(&self, control: &Rc<Control>) {
+        let app = self.rc();
+        let control = Rc::clone(control);
+        spawn_local(async move {
+            let old_prototype = app.prototype.take();
+            let old: Vec<u32> = app.workers.borrow().keys().copied().collect();
+            app.failures.set(0);
+            let count = app.config.processes.spare.max(u32::from(!old.is_empty()));
+            let mut started = Ok(());
+            for _ in 0..count {
+                started = started.and(app.start_worker(&control).await);
+            }
+            if started.is_err() {
+                unit_log::warn!("failed to start application \"{}\"", app.config.name);
+                if let Some(failed) = app.prototype.replace(old_prototype) {
+                    failed.quit();
+                }
+                return;
+            }
+            for number in old {
+                app.retire(&control, number);
+            }
+            if let Some(old) = old_prototype {
+                old.quit();
+            }
+        });
+    }
+
+    /// Gives every worker a channel to a loop that was added.
+    pub(super) fn attach_loop(&self, control: &Control, index: usize) {
+        for (number, worker) in self.workers.borrow().iter() {
+            let key = WorkerKey { app: self.id, worker: *number };
+            let made = make_channels(1).and_then(|(mut channels, mut halves)| {
+                let page = control.page_fd(index)?;
+                Ok((channels.pop(), halves.pop_front(), page))
+            });
+            match made {
+                Ok((Some(channel), Some(half), page)) => {
+                    let gauge = Arc::clone(&worker.gauge);
+                    control.tell(index, Command::AddWorker(key, channel, gauge));
+                    control.tell(0, Command::Attach(key, [half.memory, half.doorbell, page]));
+                    if worker.is_ready {
+                        control.tell(index, Command::WorkerReady(key));
+                    }
+                }
+                // The other loops reach the worker; this one's requests wait for the next.
+                Ok(_) | Err(_) => unit_log::alert!("cannot connect a worker to a new event loop"),
+            }
+        }
+    }
+
+    /// It is no longer configured; `loops` loops have something of it.
+    pub(super) fn leave(&self, loops: usize) {
+        self.leaving.replace(Some((0..loops).collect()));
+    }
+
+    /// Nothing of it is left on a loop; `true` when that was the last.
+    pub(super) fn gone_from(&self, index: usize) -> bool {
+        let mut leaving = self.leaving.borrow_mut();
+        let Some(loops) = &mut *leaving else { return false };
+        loops.retain(|other| *other != index);
+        loops.is_empty()
+    }
+
+    /// Has every process of it stop.
+    pub(super) fn stop_all(&self) {
+        self.leaving.borrow_mut().get_or_insert_with(Vec::new);
+        let mut prototypes: Vec<Rc<Prototype>> = Vec::new();
+        prototypes.extend(self.prototype.borrow().as_ref().map(Rc::clone));
+        for worker in self.workers.borrow_mut().values_mut() {
+            worker.is_stopping = true;
+            worker.was_told_to_stop = true;
+            if !prototypes.iter().any(|known| Rc::ptr_eq(known, &worker.prototype)) {
+                prototypes.push(Rc::clone(&worker.prototype));
+            }
+        }
+        for prototype in prototypes {
+            prototype.quit();
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.borrow().is_some()
+    }
+}
+
+impl Prototype {
+    /// Has it stop its workers and then itself.
+    fn quit(&self) {
+        // One that is gone has nothing left to stop.
+        let _ = self.port.send(RouterToPrototype::Quit(Quit::Graceful));
+    }
+}
+
+impl WorkerState {
+    fn is_idle(&self) -> bool {
+        self.is_ready && !self.is_stopping && self.gauge.in_flight() == 0
+    }
+}
+
+/// Channels for `count` loops: our ends, and the worker's.
+fn make_channels(count: usize) -> io::Result<(Vec<RouterChannel>, VecDeque<WorkerHalf>)> {
+    let mut channels = Vec::with_capacity(count);
+    let mut halves = VecDeque::with_capacity(count);
+    for _ in 0..count {
+        let (channel, half) = RouterChannel::new().map_err(io::Error::other)?;
+        channels.push(channel);
+        halves.push_back(half);
+    }
+    Ok((channels, halves))
+}
+
+/// What main needs to know to execute the runtime.
+fn start_request(config: &Application) -> Result<StartPrototype, Refusal> {
+    let text = |what: &str, text: &conf::Text| {
+        text.to_str().map(str::to_owned).ok_or_else(|| {
+            Refusal::new(format!("application \"{}\": {what} is not UTF-8", config.name))
+        })
+    };
+    let optional =
+        |what: &str, value: &Option<conf::Text>| value.as_ref().map(|v| text(what, v)).transpose();
+    let environment = config
+        .environment
+        .iter()
+        .map(|(name, value)| {
+            Ok((text("an environment name", name)?, text("an environment value", value)?))
+        })
+        .collect::<Result<Vec<_>, Refusal>>()?;
+    let module_file =
+        config.module.as_ref().map(|module| module.file.clone()).ok_or_else(|| {
+            Refusal::new(format!("application \"{}\" has no language module", config.name))
+        })?;
+    Ok(StartPrototype {
+        name: text("the name", &config.name)?,
+        module_file,
+        user: optional("\"user\"", &config.user)?,
+        group: optional("\"group\"", &config.group)?,
+        working_directory: optional("\"working_directory\"", &config.working_directory)?,
+        environment,
+        stdout: optional("\"stdout\"", &config.stdout)?,
+        stderr: optional("\"stderr\"", &config.stderr)?,
+        new_privs: config.isolation.new_privs,
+        application: config.compact_json.clone(),
+    })
+}

@@ -1,0 +1,272 @@
+//! The thread of an event loop: its runtime, its hooks, its standing tasks.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use app_io::{ChannelError, LoopPage};
+use app_proto::ToWorker;
+use arc_swap::ArcSwap;
+use sys::watched::Watched;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+use super::accept::{self, Socket};
+use super::{AppSpec, Command, Counters, EventLoop, LoopConf, Notice, TICK_MS};
+use crate::app::{Dispatcher, Worker};
+use crate::connection;
+use crate::snapshot::ListenerId;
+
+/// How often a loop that stops gracefully looks whether its last connection is gone. Main has the
+/// patience that bounds the whole.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// What loops know of each other.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where to send it commands.
+    pub commands: mpsc::UnboundedSender<Command>,
+    /// How it is doing.
+    pub counters: Arc<Counters>,
+}
+
+/// All loops that take on new connections, in the order of their numbers.
+pub type Peers = Arc<ArcSwap<Vec<Peer>>>;
+
+/// The control thread's hold on a loop.
+#[derive(Debug)]
+pub struct LoopThread {
+    /// Its number.
+    pub index: usize,
+    /// Where to send it commands.
+    pub commands: mpsc::UnboundedSender<Command>,
+    /// Its counters.
+    pub counters: Arc<Counters>,
+    /// The page in which it shows whether it sleeps, for workers.
+    pub page: OwnedFd,
+    /// Ends when the loop has.
+    pub thread: std::thread::JoinHandle<()>,
+}
+
+thread_local! {
+    /// The loop of this thread, for the hooks of its runtime.
+    static CURRENT: RefCell<Option<Rc<EventLoop>>> = const { RefCell::new(None) };
+}
+
+fn with_current(act: impl FnOnce(&EventLoop)) {
+    let current = CURRENT.with(|current| current.borrow().as_ref().map(Rc::clone));
+    if let Some(current) = current {
+        act(&current);
+    }
+}
+
+/// Starts the thread of loop `index`.
+///
+/// # Errors
+/// When memory, runtime or thread cannot be made.
+pub fn spawn(
+    index: usize,
+    peers: Peers,
+    notices: mpsc::UnboundedSender<Notice>,
+) -> io::Result<LoopThread> {
+    let page = LoopPage::new().map_err(io::Error::other)?;
+    let page_fd = page.fd().try_clone_to_owned()?;
+    let counters = Arc::new(Counters::default());
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .on_thread_park(|| with_current(EventLoop::before_park))
+        .on_thread_unpark(|| with_current(EventLoop::after_unpark))
+        .build()?;
+    let for_loop = Arc::clone(&counters);
+    let thread = std::thread::Builder::new().name(format!("loop-{index}")).spawn(move || {
+        let event_loop = EventLoop::new(index, page, for_loop, peers, notices);
+        CURRENT.set(Some(Rc::clone(&event_loop)));
+        let tasks = LocalSet::new();
+        tasks.block_on(&runtime, run(event_loop, inbox));
+        // Tasks hold the loop, and the loop holds what wakes them.
+        drop(tasks);
+        CURRENT.set(None);
+    })?;
+    Ok(LoopThread { index, commands, counters, page: page_fd, thread })
+}
+
+async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let draining = Rc::clone(&event_loop);
+    spawn_local(async move {
+        loop {
+            draining.drain_wanted().await;
+            draining.drain();
+        }
+    });
+    let ticking = Rc::clone(&event_loop);
+    spawn_local(async move {
+        loop {
+            // A loop with nothing to be late for sleeps as long as it likes.
+            let tick = if ticking.has_deadlines() { TICK_MS } else { 4 * TICK_MS };
+            tokio::time::sleep(Duration::from_millis(tick)).await;
+            ticking.tick();
+        }
+    });
+    let mut listening: HashMap<ListenerId, JoinHandle<()>> = HashMap::new();
+    while let Some(command) = inbox.recv().await {
+        match command {
+            Command::AddApps(apps) => event_loop.add_apps(apps),
+            Command::AddWorker(key, channel, gauge) => {
+                event_loop.add_worker(Worker::new(key, channel, gauge));
+            }
+            Command::WorkerReady(key) => {
+                if let Some(dispatcher) = event_loop.dispatcher(key.app) {
+                    dispatcher.set_ready(key);
+                }
+            }
+            Command::RetireWorker(key) => {
+                if let Some(dispatcher) = event_loop.dispatcher(key.app) {
+                    dispatcher.retire(key);
+                }
+            }
+            Command::Send(key, message) => {
+                if let Some(dispatcher) = event_loop.dispatcher(key.app) {
+                    dispatcher.send(key, message, &[]);
+                }
+            }
+            Command::Attach(key, channel) => {
+                if let Some(dispatcher) = event_loop.dispatcher(key.app) {
+                    let fds = [&channel[0], &channel[1], &channel[2]].map(AsFd::as_fd);
+                    dispatcher.send(key, ToWorker::Attach, &fds);
+                }
+            }
+            Command::FailQueue(app) => {
+                if let Some(dispatcher) = event_loop.dispatcher(app) {
+                    dispatcher.fail_queue();
+                }
+            }
+            Command::DropApp(app) => {
+                event_loop.leaving.borrow_mut().push(app);
+                event_loop.forget_left_apps();
+            }
+            Command::Switch { snapshot, sockets, done } => {
+                let apps = snapshot
+                    .apps
+                    .iter()
+                    .filter_map(|app| event_loop.dispatcher(app.id))
+                    .collect::<Vec<_>>();
+                assert_eq!(apps.len(), snapshot.apps.len(), "applications are added first");
+                let removed: Vec<ListenerId> = listening
+                    .keys()
+                    .filter(|id| !snapshot.listeners.contains_key(id))
+                    .copied()
+                    .collect();
+                for id in removed {
+                    if let Some(task) = listening.remove(&id) {
+                        task.abort();
+                        // Its socket is closed when it has ended, by cancellation of course.
+                        let _ = task.await;
+                    }
+                }
+                for (id, socket) in sockets {
+                    let task = accept::listen(Rc::clone(&event_loop), id, socket);
+                    listening.extend(task.map(|task| (id, task)));
+                }
+                event_loop.conf.replace(Rc::new(LoopConf { snapshot, apps }));
+                event_loop.forget_left_apps();
+                // The control thread may have given up on the answer.
+                let _ = done.send(());
+            }
+            Command::Adopt(socket, listener) => adopt(&event_loop, socket, listener),
+            Command::ReopenLog(file) => {
+                for dispatcher in event_loop.all_dispatchers() {
+                    dispatcher.broadcast(ToWorker::Log, &[file.as_fd()]);
+                }
+            }
+            Command::Quit { graceful } => {
+                for (_, task) in listening.drain() {
+                    task.abort();
+                }
+                event_loop.stopping.set(true);
+                event_loop.timers.expire_idle(usize::MAX);
+                while graceful && event_loop.counters.held.get() > 0 {
+                    tokio::time::sleep(DRAIN_POLL).await;
+                    event_loop.timers.expire_idle(usize::MAX);
+                }
+                // They hold the loop, which holds them.
+                event_loop.dispatchers.borrow_mut().clear();
+                event_loop.busy.borrow_mut().clear();
+                return;
+            }
+        }
+    }
+}
+
+/// Serves a connection on this loop.
+pub(super) fn adopt(event_loop: &Rc<EventLoop>, socket: Socket, listener: ListenerId) {
+    match socket.into_stream() {
+        Ok(stream) => {
+            event_loop.counters.held.increment();
+            spawn_local(connection::serve(Rc::clone(event_loop), stream, listener));
+        }
+        Err(error) => {
+            unit_log::alert!("cannot watch a connection: {error}");
+            event_loop.counters.idle.decrement();
+            event_loop.counters.closed.increment();
+        }
+    }
+}
+
+impl EventLoop {
+    fn dispatcher(&self, app: u32) -> Option<Rc<Dispatcher>> {
+        self.dispatchers.borrow().get(&app).map(Rc::clone)
+    }
+
+    fn all_dispatchers(&self) -> Vec<Rc<Dispatcher>> {
+        self.dispatchers.borrow().values().map(Rc::clone).collect()
+    }
+
+    fn add_apps(self: &Rc<Self>, apps: Vec<AppSpec>) {
+        for AppSpec { app, timeout_ms, active } in apps {
+            let dispatcher = Dispatcher::new(app, timeout_ms, active, Rc::clone(self));
+            self.dispatchers.borrow_mut().insert(app, dispatcher);
+        }
+    }
+
+    /// Watches the doorbell of a worker for as long as it lives.
+    fn add_worker(self: &Rc<Self>, worker: Rc<Worker>) {
+        let Some(dispatcher) = self.dispatcher(worker.key().app) else {
+            // The application left meanwhile.
+            self.worker_lost(&worker, false);
+            return;
+        };
+        dispatcher.add_worker(Rc::clone(&worker));
+        let watched = worker.doorbell().and_then(Watched::new);
+        let doorbell = match watched {
+            Ok(doorbell) => doorbell,
+            Err(error) => {
+                dispatcher.lose(&worker, &ChannelError::Io(error));
+                return;
+            }
+        };
+        let notices = self.notices.clone();
+        // The task must not keep the dispatcher: an application that left is dropped with it.
+        let dispatcher = Rc::downgrade(&dispatcher);
+        spawn_local(async move {
+            loop {
+                let Ok(mut ready) = doorbell.readable().await else { return };
+                let Some(dispatcher) = dispatcher.upgrade() else { return };
+                ready.clear_ready();
+                match dispatcher.receive(&worker) {
+                    Ok(true) => {
+                        let _ = notices.send(Notice::WorkerReady(worker.key()));
+                    }
+                    Ok(false) => {}
+                    // It was removed, and the control thread told.
+                    Err(_) => return,
+                }
+            }
+        });
+    }
+}
