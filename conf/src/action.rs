@@ -61,32 +61,40 @@ pub struct Share {
     pub traverse_mounts: bool,
 }
 
-const KINDS: [&str; 4] = ["pass", "return", "share", "proxy"];
+type ReadKind = fn(&Node<'_>, &mut Common) -> Valid<ActionKind>;
+
+/// The members that say which kind an action is of, with what reads the kind.
+const KINDS: [(&str, ReadKind); 4] =
+    [("pass", read_pass), ("return", read_return), ("share", read_share), ("proxy", read_proxy)];
 
 impl Action {
+    /// Fallbacks nest as deep as anything may: what is on the stack here is there as many times.
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        let object = node.object(&[])?;
-        let mut kinds = KINDS.into_iter().filter(|kind| object.contains(kind.as_bytes()));
-        let Some(kind) = kinds.next() else {
-            return Err(node.fault(
-                "The \"action\" object must have either \"pass\", \"return\", \"share\", or \
-                 \"proxy\" option set.",
-            ));
-        };
-        if kinds.next().is_some() {
-            return Err(node.fault(
-                "The \"action\" object must have just one of \"pass\", \"return\", \"share\", or \
-                 \"proxy\" options set.",
-            ));
-        }
         let mut common = Common::default();
-        let kind = match kind {
-            "pass" => read_pass(node, &mut common)?,
-            "return" => read_return(node, &mut common)?,
-            "share" => ActionKind::Share(Box::new(read_share(node, &mut common)?)),
-            _ => read_proxy(node, &mut common)?,
-        };
+        let kind = kind_of(node)?(node, &mut common)?;
         Ok(Self { kind, rewrite: common.rewrite, response_headers: common.response_headers })
+    }
+
+    fn read_boxed(node: &Node<'_>) -> Valid<Box<Self>> {
+        Self::read(node).map(Box::new)
+    }
+}
+
+fn kind_of(node: &Node<'_>) -> Valid<ReadKind> {
+    let object = node.object(&[])?;
+    let mut kinds = KINDS.into_iter().filter(|(kind, _)| object.contains(kind.as_bytes()));
+    let Some((_, read)) = kinds.next() else {
+        return Err(node.fault(
+            "The \"action\" object must have either \"pass\", \"return\", \"share\", or \
+             \"proxy\" option set.",
+        ));
+    };
+    match kinds.next() {
+        None => Ok(read),
+        Some(_) => Err(node.fault(
+            "The \"action\" object must have just one of \"pass\", \"return\", \"share\", or \
+             \"proxy\" options set.",
+        )),
     }
 }
 
@@ -176,45 +184,66 @@ fn read_status(node: &Node<'_>) -> Valid<u16> {
     })
 }
 
-fn read_share(node: &Node<'_>, common: &mut Common) -> Valid<Share> {
-    const MEMBERS: &[&str] =
-        &["share", "index", "types", "fallback", "chroot", "follow_symlinks", "traverse_mounts"];
-    let mut share = Share {
-        paths: Vec::new(),
-        index: "index.html".into(),
-        types: PatternSet::default(),
-        fallback: None,
-        chroot: None,
-        follow_symlinks: true,
-        traverse_mounts: true,
-    };
+fn read_share(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
+    let mut share = Share::boxed();
     for member in node.members() {
+        if member.name() == b"fallback" {
+            share.fallback = Some(Action::read_boxed(&member)?);
+        } else {
+            share.read_member(&member, common)?;
+        }
+    }
+    Ok(ActionKind::Share(share))
+}
+
+impl Share {
+    fn boxed() -> Box<Self> {
+        Box::new(Self {
+            paths: Vec::new(),
+            index: "index.html".into(),
+            types: PatternSet::default(),
+            fallback: None,
+            chroot: None,
+            follow_symlinks: true,
+            traverse_mounts: true,
+        })
+    }
+
+    fn read_member(&mut self, member: &Node<'_>, common: &mut Common) -> Valid<()> {
+        const MEMBERS: &[&str] = &[
+            "share",
+            "index",
+            "types",
+            "fallback",
+            "chroot",
+            "follow_symlinks",
+            "traverse_mounts",
+        ];
         match member.name() {
             b"share" => {
-                share.paths = Template::read_list(
-                    &member,
+                self.paths = Template::read_list(
+                    member,
                     "The \"share\" array must contain at least one element.",
                     "The \"share\" array must contain only string values.",
                 )?;
             }
-            b"index" => share.index = member.text()?.clone(),
+            b"index" => self.index = member.text()?.clone(),
             b"types" => {
                 let syntax = Syntax { encoding: Encoding::Plain, case: Case::Ignored };
-                share.types = PatternSet::read(&member, syntax, PATTERN_DETAIL)?;
+                self.types = PatternSet::read(member, syntax, PATTERN_DETAIL)?;
             }
-            b"fallback" => share.fallback = Some(Box::new(Action::read(&member)?)),
             b"chroot" | b"follow_symlinks" | b"traverse_mounts"
                 if !member.env().features.openat2 =>
             {
                 return Err(member.not_built());
             }
-            b"chroot" => share.chroot = Some(Template::read(&member)?),
-            b"follow_symlinks" => share.follow_symlinks = member.boolean()?,
-            b"traverse_mounts" => share.traverse_mounts = member.boolean()?,
-            _ => common.read(&member, MEMBERS)?,
+            b"chroot" => self.chroot = Some(Template::read(member)?),
+            b"follow_symlinks" => self.follow_symlinks = member.boolean()?,
+            b"traverse_mounts" => self.traverse_mounts = member.boolean()?,
+            _ => common.read(member, MEMBERS)?,
         }
+        Ok(())
     }
-    Ok(share)
 }
 
 fn read_proxy(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {

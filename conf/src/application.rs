@@ -289,3 +289,126 @@ pub(crate) fn read_arguments(node: &Node<'_>) -> Valid<Vec<Text>> {
     }
     Ok(arguments)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, config, environment, refusal, refuses, value};
+
+    const FRAME: &str = r#"{"applications":{"app":{"type":"external","executable":"/a",@}}}"#;
+
+    #[test]
+    fn the_type_comes_first() {
+        let not_found = |name: &str| {
+            format!(
+                "The module to run \"{name}\" is not found among the available application \
+                 modules."
+            )
+        };
+        refuses(
+            r#"{"applications":{"app":@}}"#,
+            &[
+                ("1", r#"The "app" value must be an object, but not an integer number."#),
+                (r#"{"x":1}"#, r#"Application must have the "type" property set."#),
+                (
+                    r#"{"x":1,"type":1}"#,
+                    r#"The "type" value must be a string, but not an integer number."#,
+                ),
+                (r#"{"x":1,"type":"cobol"}"#, &not_found("cobol")),
+                (r#"{"x":1,"type":"Python"}"#, &not_found("Python")),
+                (r#"{"x":1,"type":"python 3.1"}"#, &not_found("python 3.1")),
+                (r#"{"x":1,"type":"python  3"}"#, &not_found("python  3")),
+                (r#"{"x":1,"type":"external 1"}"#, &not_found("external 1")),
+                (r#"{"x":1,"type":""}"#, &not_found("")),
+                (r#"{"type":"external","x":1}"#, r#"Required parameter "executable" is missing."#),
+            ],
+        );
+        let error = refusal(r#"{"applications":{"a/b":{"type":"cobol"}}}"#);
+        assert_eq!(error.path, "/applications/a~1b/type");
+    }
+
+    #[test]
+    fn the_newest_module_of_a_version_is_chosen() {
+        for (type_name, version) in [
+            ("python", "3.11.2"),
+            ("python 3", "3.11.2"),
+            ("python3", "3.11.2"),
+            ("python 3.11", "3.11.2"),
+            ("python3.9", "3.9"),
+            ("python 2", "2.7"),
+            ("php 8.2", "8.2.1"),
+            ("wasm-wasi-component", "0.1"),
+            ("wasm", "0.1"),
+        ] {
+            let modules = environment().modules;
+            let (language, module) =
+                select(type_name.as_bytes(), &modules).unwrap_or_else(|| panic!("{type_name}"));
+            assert!(type_name.starts_with(language.name()));
+            assert_eq!(module.map(|module| module.version.as_str()), Some(version), "{type_name}");
+        }
+        assert_eq!(select(b"go", &[]), Some((Language::External, None)));
+        assert_eq!(select(b"external", &[]), Some((Language::External, None)));
+        assert_eq!(select(b"python", &[]), None);
+    }
+
+    #[test]
+    fn common_members_are_accepted_or_refused() {
+        for member in ["user", "group", "working_directory", "stdout", "stderr"] {
+            accepts(FRAME, &[&format!(r#""{member}":"x""#), &format!(r#""{member}":"""#)]);
+            let detail =
+                format!(r#"The "{member}" value must be a string, but not an integer number."#);
+            refuses(FRAME, &[(&format!(r#""{member}":1"#), &detail)]);
+        }
+        for member in ["limits", "environment", "isolation"] {
+            accepts(FRAME, &[&format!(r#""{member}":{{}}"#)]);
+            let detail =
+                format!(r#"The "{member}" value must be an object, but not an integer number."#);
+            refuses(FRAME, &[(&format!(r#""{member}":1"#), &detail)]);
+        }
+        refuses(
+            FRAME,
+            &[
+                (r#""module":"a""#, r#"Unknown parameter "module"."#),
+                (r#""environment":{"":""}"#, "The environment name must not be empty."),
+                (
+                    r#""environment":{"a\u0000":""}"#,
+                    "The environment name must not contain null character.",
+                ),
+                (
+                    r#""environment":{"a=":""}"#,
+                    "The environment name must not contain '=' character.",
+                ),
+                (r#""environment":{"A":1}"#, r#"The "A" environment value must be a string."#),
+                (
+                    r#""environment":{"A":"\u0000"}"#,
+                    r#"The "A" environment value must not contain null character."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_application_is_kept_with_its_text() {
+        let definition = r#"{"type":"go", "executable":"/a", "environment":{"B":"1","A":"2"},
+                             "user":"u", "limits":{"requests":1e1}}"#;
+        let config = config(&format!(r#"{{"applications":{{"app":{definition}}}}}"#));
+        let application = config.application(&"app".into()).expect("is there");
+        assert_eq!(application.type_name, "go");
+        assert_eq!(application.kind.language(), Language::External);
+        assert_eq!(application.module, None);
+        let names: Vec<_> = application.environment.iter().map(|(n, _)| n.to_string()).collect();
+        assert_eq!(names, ["B", "A"]);
+        assert_eq!(
+            String::from_utf8_lossy(&application.compact_json),
+            "{\"type\":\"go\",\"executable\":\"/a\",\"environment\":{\"B\":\"1\",\"A\":\"2\"},\
+             \"user\":\"u\",\"limits\":{\"requests\":1e1}}"
+        );
+        let alone = Application::validate(&"app".into(), &value(definition), &environment());
+        assert_eq!(alone.as_ref(), Ok(application));
+        let error = Application::validate(&"app".into(), &Value::Null, &environment());
+        assert_eq!(
+            error.map_err(|error| error.detail),
+            Err("The \"app\" value must be an object, but not a null.".into())
+        );
+    }
+}

@@ -1,5 +1,7 @@
 //! What the tests of the objects share: a full environment, and tables of values to try.
 
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
+
 use crate::{Config, Environment, Features, Language, Module, Origin, ValidationError, Value};
 
 /// An installation with every language, and a build with every feature.
@@ -104,4 +106,9 @@ pub(crate) fn refuses_in(env: &Environment, frame: &str, cases: &[(&str, &str)])
             Err(error) => assert_eq!(error.detail, *detail, "{text}"),
         }
     }
+}
+
+/// Property tests run the same cases every time.
+pub(crate) fn properties() -> ProptestConfig {
+    ProptestConfig { rng_seed: RngSeed::Fixed(20_260), ..ProptestConfig::default() }
 }

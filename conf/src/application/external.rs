@@ -29,3 +29,49 @@ impl External {
         Ok(external)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ApplicationKind;
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str = r#"{"applications":{"a":{"type":"external",@}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(FRAME, &[r#""executable":"""#, r#""executable":"/a","arguments":[]"#]);
+        refuses(
+            FRAME,
+            &[
+                (r#""arguments":[]"#, r#"Required parameter "executable" is missing."#),
+                (
+                    r#""executable":1"#,
+                    r#"The "executable" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""executable":"a","arguments":"a""#,
+                    r#"The "arguments" value must be an array, but not a string."#,
+                ),
+                (
+                    r#""executable":"a","arguments":["a",1]"#,
+                    r#"The "arguments" array must contain only string values."#,
+                ),
+                (
+                    r#""executable":"a","arguments":["\u0000"]"#,
+                    r#"The "arguments" array must not contain strings with null character."#,
+                ),
+                (r#""executable":"a","script":"b""#, r#"Unknown parameter "script"."#),
+            ],
+        );
+    }
+
+    #[test]
+    fn arguments_are_kept_as_they_are() {
+        let text = FRAME.replace('@', r#""executable":"/a","arguments":["$x","","%20"]"#);
+        let ApplicationKind::External(external) = config(&text).applications.remove(0).kind else {
+            panic!("is external");
+        };
+        assert_eq!(external.arguments, ["$x", "", "%20"].map(Text::from));
+    }
+}

@@ -195,3 +195,104 @@ fn read_cgroup_path(node: &Node<'_>) -> Valid<Text> {
     }
     Ok(path.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str =
+        r#"{"applications":{"a":{"type":"external","executable":"/a","isolation":{@}}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#""namespaces":{},"automount":{},"uidmap":[],"gidmap":[]"#,
+                r#""uidmap":[{"container":0,"host":1000,"size":1}]"#,
+                r#""rootfs":"relative","new_privs":false"#,
+                r#""cgroup":{"path":"a/..b/c"}"#,
+            ],
+        );
+        for (object, members) in [
+            ("namespaces", &["credential", "pid", "network", "mount", "uname", "cgroup"][..]),
+            ("automount", &["language_deps", "tmpfs", "procfs"]),
+        ] {
+            for member in members {
+                accepts(FRAME, &[&format!(r#""{object}":{{"{member}":true}}"#)]);
+                let detail = format!(
+                    r#"The "{member}" value must be a boolean, but not an integer number."#
+                );
+                refuses(FRAME, &[(&format!(r#""{object}":{{"{member}":1}}"#), &detail)]);
+            }
+            let unknown = format!(r#""{object}":{{"x":true}}"#);
+            refuses(FRAME, &[(&unknown, r#"Unknown parameter "x"."#)]);
+            let detail = format!(r#"The "{object}" value must be an object, but not a boolean."#);
+            refuses(FRAME, &[(&format!(r#""{object}":true"#), &detail)]);
+        }
+        refuses(
+            FRAME,
+            &[
+                (r#""x":1"#, r#"Unknown parameter "x"."#),
+                (r#""uidmap":{}"#, r#"The "uidmap" value must be an array, but not an object."#),
+                (r#""uidmap":[1]"#, r#"The "uidmap" array must contain only object values."#),
+                (r#""gidmap":[[]]"#, r#"The "gidmap" array must contain only object values."#),
+                (r#""uidmap":[{}]"#, r#"Required parameter "container" is missing."#),
+                (r#""uidmap":[{"container":"1"}]"#, r#"Required parameter "host" is missing."#),
+                (
+                    r#""gidmap":[{"container":1,"host":1}]"#,
+                    r#"Required parameter "size" is missing."#,
+                ),
+                (
+                    r#""gidmap":[{"container":1,"host":1,"size":"1"}]"#,
+                    r#"The "size" value must be an integer number, but not a string."#,
+                ),
+                (
+                    r#""gidmap":[{"container":1,"host":1,"size":1,"x":1}]"#,
+                    r#"Unknown parameter "x"."#,
+                ),
+                (
+                    r#""rootfs":1"#,
+                    r#"The "rootfs" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""new_privs":1"#,
+                    r#"The "new_privs" value must be a boolean, but not an integer number."#,
+                ),
+                (r#""cgroup":{}"#, r#"Required parameter "path" is missing."#),
+                (
+                    r#""cgroup":1"#,
+                    r#"The "cgroup" value must be an object, but not an integer number."#,
+                ),
+                (
+                    r#""cgroup":{"path":1}"#,
+                    r#"The "path" value must be a string, but not an integer number."#,
+                ),
+                (r#""cgroup":{"path":"a","x":1}"#, r#"Unknown parameter "x"."#),
+                (r#""cgroup":{"path":""}"#, r#"The cgroup path "" is invalid."#),
+                (r#""cgroup":{"path":"a/../b"}"#, r#"The cgroup path "a/../b" is invalid."#),
+                (r#""cgroup":{"path":".."}"#, r#"The cgroup path ".." is invalid."#),
+            ],
+        );
+        let path = "a".repeat(4096);
+        let detail = format!("The cgroup path \"{path}\" is too long.");
+        refuses(FRAME, &[(&format!(r#""cgroup":{{"path":"{path}"}}"#), &detail)]);
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let isolation =
+            |text: &str| config(&FRAME.replace('@', text)).applications.remove(0).isolation;
+        assert_eq!(isolation(""), Isolation::default());
+        let isolation = isolation(
+            r#""namespaces":{"pid":true},"automount":{"tmpfs":false},"cgroup":{"path":"/a"},
+               "gidmap":[{"size":3,"host":2,"container":1}]"#,
+        );
+        assert!(isolation.namespaces.pid && !isolation.namespaces.mount);
+        assert!(isolation.automount.procfs && !isolation.automount.tmpfs);
+        assert!(isolation.new_privs && isolation.uidmap.is_none());
+        assert_eq!(isolation.gidmap, Some(vec![IdMap { container: 1, host: 2, size: 3 }]));
+        assert!(isolation.cgroup_path.is_some_and(|path| path == "/a"));
+    }
+}

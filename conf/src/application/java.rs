@@ -50,3 +50,65 @@ impl Java {
         Ok(java)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{accepts, refuses};
+
+    const FRAME: &str = r#"{"applications":{"a":{"type":"java",@}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#""webapp":"w""#,
+                r#""webapp":"w","classpath":["a"],"options":["-Da=b"],"unit_jars":"/j""#,
+                r#""webapp":"w","threads":2,"thread_stack_size":65536,"options":[]"#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                (r#""threads":1"#, r#"Required parameter "webapp" is missing."#),
+                (
+                    r#""webapp":1"#,
+                    r#"The "webapp" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""webapp":"w","classpath":"a""#,
+                    r#"The "classpath" value must be an array, but not a string."#,
+                ),
+                (
+                    r#""webapp":"w","classpath":[1]"#,
+                    r#"The "classpath" array must contain only string values."#,
+                ),
+                (
+                    r#""webapp":"w","classpath":["\u0000"]"#,
+                    r#"The "classpath" array must not contain strings with null character."#,
+                ),
+                (
+                    r#""webapp":"w","options":[1]"#,
+                    r#"The "options" array must contain only string values."#,
+                ),
+                (
+                    r#""webapp":"w","options":["\u0000"]"#,
+                    r#"The "options" array must not contain strings with null character."#,
+                ),
+                (
+                    r#""webapp":"w","unit_jars":1"#,
+                    r#"The "unit_jars" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""webapp":"w","threads":0"#,
+                    r#"The "threads" number must be equal to or greater than 1."#,
+                ),
+                (
+                    r#""webapp":"w","thread_stack_size":1"#,
+                    r#"The "thread_stack_size" number must be equal to or greater than 16384."#,
+                ),
+                (r#""webapp":"w","script":"s""#, r#"Unknown parameter "script"."#),
+            ],
+        );
+    }
+}

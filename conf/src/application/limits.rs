@@ -42,3 +42,34 @@ impl Limits {
         Ok(limits)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str =
+        r#"{"applications":{"a":{"type":"external","executable":"/a","limits":{@}}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        for member in ["timeout", "requests", "shm"] {
+            accepts(FRAME, &[&format!(r#""{member}":1"#), &format!(r#""{member}":-1"#)]);
+            let detail =
+                format!(r#"The "{member}" value must be an integer number, but not a string."#);
+            refuses(FRAME, &[(&format!(r#""{member}":"1""#), &detail)]);
+        }
+        refuses(FRAME, &[(r#""memory":1"#, r#"Unknown parameter "memory"."#)]);
+    }
+
+    #[test]
+    fn zero_and_less_are_no_limit() {
+        let limits = |text: &str| config(&FRAME.replace('@', text)).applications.remove(0).limits;
+        assert_eq!(limits(""), Limits { timeout: None, requests: None, shm: 104_857_600 });
+        assert_eq!(
+            limits(r#""timeout":3,"requests":9,"shm":1"#),
+            Limits { timeout: Some(Duration::from_secs(3)), requests: Some(9), shm: 1 }
+        );
+        assert_eq!(limits(r#""timeout":-1,"requests":0,"shm":104857600"#), Limits::default());
+    }
+}

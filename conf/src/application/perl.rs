@@ -33,3 +33,41 @@ impl Perl {
         Ok(perl)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ApplicationKind;
+    use crate::testing::{config, refuses};
+
+    const FRAME: &str = r#"{"applications":{"a":{"type":"perl",@}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        let text = r#""script":"s","threads":2,"thread_stack_size":65536"#;
+        let ApplicationKind::Perl(perl) =
+            config(&FRAME.replace('@', text)).applications.remove(0).kind
+        else {
+            panic!("is perl");
+        };
+        assert_eq!((perl.threads, perl.thread_stack_size), (2, Some(65536)));
+        refuses(
+            FRAME,
+            &[
+                (r#""threads":1"#, r#"Required parameter "script" is missing."#),
+                (
+                    r#""script":1"#,
+                    r#"The "script" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""script":"s","threads":0"#,
+                    r#"The "threads" number must be equal to or greater than 1."#,
+                ),
+                (
+                    r#""script":"s","thread_stack_size":20000"#,
+                    r#"The "thread_stack_size" number must be a multiple of the system page size (4096)."#,
+                ),
+                (r#""script":"s","hooks":"h""#, r#"Unknown parameter "hooks"."#),
+            ],
+        );
+    }
+}

@@ -125,3 +125,84 @@ fn read_settings(node: &Node<'_>) -> Valid<Vec<(Text, Text)>> {
     }
     Ok(settings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ApplicationKind;
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str = r#"{"applications":{"a":{"type":"php",@}}}"#;
+
+    fn php(text: &str) -> Php {
+        match config(&FRAME.replace('@', text)).applications.remove(0).kind {
+            ApplicationKind::Php(php) => php,
+            kind => panic!("{kind:?} is not php"),
+        }
+    }
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#""root":"/r""#,
+                r#""root":"/r","script":"s","index":"i","options":{}"#,
+                r#""root":"/r","options":{"file":"f","admin":{"a":"1"},"user":{"b":""}}"#,
+                r#""targets":{"a":{"root":"/r","script":"s","index":"i"}}"#,
+            ],
+        );
+        let exclusive = r#"The "script" option is mutually exclusive with the "targets" object."#;
+        refuses(
+            FRAME,
+            &[
+                (r#""index":1"#, r#"Required parameter "root" is missing."#),
+                (r#""root":1"#, r#"The "root" value must be a string, but not an integer number."#),
+                (
+                    r#""root":"/","script":1"#,
+                    r#"The "script" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""root":"/","index":1"#,
+                    r#"The "index" value must be a string, but not an integer number."#,
+                ),
+                (r#""root":"/","x":1"#, r#"Unknown parameter "x"."#),
+                (
+                    r#""root":"/","options":1"#,
+                    r#"The "options" value must be an object, but not an integer number."#,
+                ),
+                (r#""root":"/","options":{"x":1}"#, r#"Unknown parameter "x"."#),
+                (
+                    r#""root":"/","options":{"file":1}"#,
+                    r#"The "file" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""root":"/","options":{"admin":1}"#,
+                    r#"The "admin" value must be an object, but not an integer number."#,
+                ),
+                (
+                    r#""root":"/","options":{"user":{"":"1"}}"#,
+                    "The PHP option name must not be empty.",
+                ),
+                (
+                    r#""root":"/","options":{"user":{"a":1}}"#,
+                    r#"The "a" PHP option must be a string."#,
+                ),
+                (r#""targets":{"a":{}}"#, r#"Required parameter "root" is missing."#),
+                (r#""targets":{"a":{"root":"/","options":{}}}"#, r#"Unknown parameter "options"."#),
+                (r#""targets":{"a":[]}"#, r#"The "a" target must be an object."#),
+                (r#""targets":{},"script":"s""#, exclusive),
+                (r#""script":1,"targets":{}"#, exclusive),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let target = php(r#""root":"/r""#).targets.remove(0);
+        assert_eq!((target.index, target.script), ("index.php".into(), None));
+        let options = php(r#""targets":{},"options":{"user":{"b":"1","a":"2"}}"#).options;
+        assert_eq!(options.user, [("b".into(), "1".into()), ("a".into(), "2".into())]);
+        assert!(php(r#""targets":{}"#).targets.is_empty());
+    }
+}

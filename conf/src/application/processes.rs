@@ -84,3 +84,79 @@ fn bounded(node: &Node<'_>, number: i64, max: i64) -> Valid<i64> {
     }
     Ok(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str =
+        r#"{"applications":{"a":{"type":"external","executable":"/a","processes":@}}}"#;
+
+    #[test]
+    fn numbers_and_objects_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                "1",
+                "2147483647",
+                "{}",
+                r#"{"spare":1}"#,
+                r#"{"max":2147483647,"spare":2147483647,"idle_timeout":2147483}"#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                (
+                    r#""1""#,
+                    r#"The "processes" value must be either an integer number or an object, but not a string."#,
+                ),
+                ("0", r#"The "processes" number must be equal to or greater than 1."#),
+                ("2147483648", r#"The "processes" number must not exceed 2147483647."#),
+                (r#"{"min":1}"#, r#"Unknown parameter "min"."#),
+                (
+                    r#"{"max":"1"}"#,
+                    r#"The "max" value must be an integer number, but not a string."#,
+                ),
+                (
+                    r#"{"spare":-1,"idle_timeout":"1"}"#,
+                    r#"The "idle_timeout" value must be an integer number, but not a string."#,
+                ),
+                (r#"{"max":0,"spare":-1}"#, r#"The "spare" number must not be negative."#),
+                (
+                    r#"{"max":0,"spare":2147483648}"#,
+                    r#"The "spare" number must not exceed 2147483647."#,
+                ),
+                (
+                    r#"{"max":0,"spare":1}"#,
+                    r#"The "max" number must be equal to or greater than 1."#,
+                ),
+                (r#"{"max":2147483648}"#, r#"The "max" number must not exceed 2147483647."#),
+                (
+                    r#"{"spare":2,"idle_timeout":-1}"#,
+                    r#"The "spare" number must be less than or equal to "max"."#,
+                ),
+                (r#"{"idle_timeout":-1}"#, r#"The "idle_timeout" number must not be negative."#),
+                (
+                    r#"{"idle_timeout":2147484}"#,
+                    r#"The "idle_timeout" number must not exceed 2147483."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_number_is_both_the_most_and_the_spare_ones() {
+        let processes =
+            |text: &str| config(&FRAME.replace('@', text)).applications.remove(0).processes;
+        let idle_timeout = Duration::from_secs(15);
+        assert_eq!(processes("3"), Processes { max: 3, spare: 3, idle_timeout });
+        assert_eq!(processes("{}"), Processes { max: 1, spare: 0, idle_timeout });
+        assert_eq!(
+            processes(r#"{"idle_timeout":0,"spare":2,"max":4}"#),
+            Processes { max: 4, spare: 2, idle_timeout: Duration::ZERO }
+        );
+        assert_eq!(Processes::default(), Processes { max: 1, spare: 1, idle_timeout });
+    }
+}

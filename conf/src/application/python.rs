@@ -154,3 +154,176 @@ impl PythonProtocol {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ApplicationKind;
+    use crate::testing::{accepts, config, refuses};
+
+    const FRAME: &str = r#"{"applications":{"a":{"type":"python",@}}}"#;
+
+    fn python(text: &str) -> Python {
+        match config(&FRAME.replace('@', text)).applications.remove(0).kind {
+            ApplicationKind::Python(python) => python,
+            kind => panic!("{kind:?} is not python"),
+        }
+    }
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        accepts(
+            FRAME,
+            &[
+                r#""module":"m""#,
+                r#""module":"m","callable":"c","factory":true,"prefix":"/""#,
+                r#""module":"m","home":"/v","path":"/p","protocol":"asgi","threads":1"#,
+                r#""module":"m","path":["/p","/q"],"protocol":"wsgi","thread_stack_size":16384"#,
+                r#""targets":{}"#,
+                r#""targets":{"a":{"module":"m","callable":"c","factory":false,"prefix":"/a"}}"#,
+            ],
+        );
+        refuses(
+            FRAME,
+            &[
+                (r#""callable":1"#, r#"Required parameter "module" is missing."#),
+                (
+                    r#""module":1"#,
+                    r#"The "module" value must be a string, but not an integer number."#,
+                ),
+                (r#""module":"m","x":1"#, r#"Unknown parameter "x"."#),
+                (
+                    r#""module":"m","callable":1"#,
+                    r#"The "callable" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""module":"m","factory":1"#,
+                    r#"The "factory" value must be a boolean, but not an integer number."#,
+                ),
+                (
+                    r#""module":"m","prefix":1"#,
+                    r#"The "prefix" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""module":"m","prefix":"a""#,
+                    r#"The "prefix" must be a string beginning with "/"."#,
+                ),
+                (
+                    r#""module":"m","home":1"#,
+                    r#"The "home" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""module":"m","path":1"#,
+                    r#"The "path" value must be either a string or an array, but not an integer number."#,
+                ),
+                (
+                    r#""module":"m","path":[1]"#,
+                    r#"The "path" array must contain only string values."#,
+                ),
+                (
+                    r#""module":"m","protocol":"ASGI""#,
+                    r#"The "protocol" can either be "wsgi" or "asgi"."#,
+                ),
+                (
+                    r#""module":"m","protocol":1"#,
+                    r#"The "protocol" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""module":"m","threads":0"#,
+                    r#"The "threads" number must be equal to or greater than 1."#,
+                ),
+                (
+                    r#""module":"m","threads":2147483648"#,
+                    r#"The "threads" number must not exceed 2147483647."#,
+                ),
+                (
+                    r#""module":"m","threads":"1""#,
+                    r#"The "threads" value must be an integer number, but not a string."#,
+                ),
+                (
+                    r#""module":"m","thread_stack_size":8192"#,
+                    r#"The "thread_stack_size" number must be equal to or greater than 16384."#,
+                ),
+                (
+                    r#""module":"m","thread_stack_size":-1"#,
+                    r#"The "thread_stack_size" number must be equal to or greater than 16384."#,
+                ),
+                (
+                    r#""module":"m","thread_stack_size":16385"#,
+                    r#"The "thread_stack_size" number must be a multiple of the system page size (4096)."#,
+                ),
+                (
+                    r#""module":"m","thread_stack_size":"1""#,
+                    r#"The "thread_stack_size" value must be an integer number, but not a string."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn targets_exclude_the_options_that_belong_into_them() {
+        let exclusive = |option: &str| {
+            format!("The \"{option}\" option is mutually exclusive with the \"targets\" object.")
+        };
+        refuses(
+            FRAME,
+            &[
+                (
+                    r#""targets":1"#,
+                    r#"The "targets" value must be an object, but not an integer number."#,
+                ),
+                (r#""targets":{"":{}}"#, "The target name must not be empty."),
+                (r#""targets":{"a":1}"#, r#"The "a" target must be an object."#),
+                (r#""targets":{"a":{}}"#, r#"Required parameter "module" is missing."#),
+                (r#""targets":{"a":{"module":"m","home":"h"}}"#, r#"Unknown parameter "home"."#),
+                (
+                    r#""targets":{"a":{"module":"m","prefix":"a"}}"#,
+                    r#"The "prefix" must be a string beginning with "/"."#,
+                ),
+                (r#""module":"m","targets":{}"#, &exclusive("module")),
+                (r#""targets":{},"callable":"c""#, &exclusive("callable")),
+                (r#""targets":{},"factory":true"#, &exclusive("factory")),
+                (r#""targets":{},"prefix":"no slash""#, &exclusive("prefix")),
+                // The kind is checked first, unlike with PHP.
+                (
+                    r#""targets":{},"factory":1"#,
+                    r#"The "factory" value must be a boolean, but not an integer number."#,
+                ),
+                (
+                    r#""targets":{},"module":1"#,
+                    r#"The "module" value must be a string, but not an integer number."#,
+                ),
+            ],
+        );
+        let many = |count: usize| {
+            let targets: Vec<_> =
+                (0..count).map(|i| format!(r#""t{i}":{{"module":"m"}}"#)).collect();
+            format!(r#""targets":{{{}}}"#, targets.join(","))
+        };
+        accepts(FRAME, &[&many(254)]);
+        refuses(
+            FRAME,
+            &[(&many(255), r#"The "targets" object must not contain more than 254 members."#)],
+        );
+    }
+
+    #[test]
+    fn without_targets_there_is_one_without_a_name() {
+        let single = python(r#""module":"m","prefix":"/a/b/""#);
+        assert_eq!(
+            single.targets,
+            [PythonTarget {
+                name: "".into(),
+                module: "m".into(),
+                callable: "application".into(),
+                factory: false,
+                prefix: Some("/a/b".into()),
+            }]
+        );
+        assert_eq!((single.threads, single.protocol), (1, None));
+        assert_eq!(python(r#""module":"m","prefix":"/""#).targets[0].prefix, None);
+        let targets = python(r#""targets":{"z":{"module":"m"},"a":{"module":"n"}}"#).targets;
+        let names: Vec<_> = targets.iter().map(|target| target.name.to_string()).collect();
+        assert_eq!(names, ["z", "a"]);
+    }
+}

@@ -32,3 +32,42 @@ impl Ruby {
         Ok(ruby)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ApplicationKind;
+    use crate::testing::{config, refuses};
+
+    const FRAME: &str = r#"{"applications":{"a":{"type":"ruby",@}}}"#;
+
+    #[test]
+    fn members_are_accepted_or_refused() {
+        let text = r#""script":"s","threads":2,"hooks":"h""#;
+        let kind = config(&FRAME.replace('@', text)).applications.remove(0).kind;
+        let ruby = Ruby { script: "s".into(), threads: 2, hooks: Some("h".into()) };
+        assert_eq!(kind, ApplicationKind::Ruby(ruby));
+        refuses(
+            FRAME,
+            &[
+                (r#""threads":1"#, r#"Required parameter "script" is missing."#),
+                (
+                    r#""script":1"#,
+                    r#"The "script" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""script":"s","hooks":1"#,
+                    r#"The "hooks" value must be a string, but not an integer number."#,
+                ),
+                (
+                    r#""script":"s","threads":0"#,
+                    r#"The "threads" number must be equal to or greater than 1."#,
+                ),
+                (
+                    r#""script":"s","thread_stack_size":65536"#,
+                    r#"Unknown parameter "thread_stack_size"."#,
+                ),
+            ],
+        );
+    }
+}

@@ -107,3 +107,84 @@ fn read_access(node: &Node<'_>) -> Valid<Vec<Text>> {
     }
     Ok(directories)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ApplicationKind;
+    use crate::testing::{accepts, config, refuses};
+
+    #[test]
+    fn modules_name_their_handlers() {
+        let required =
+            r#""module":"m","request_handler":"r","malloc_handler":"a","free_handler":"f""#;
+        let frame = format!(r#"{{"applications":{{"a":{{"type":"wasm",{required},@}}}}}}"#);
+        for member in [
+            "module_init_handler",
+            "module_end_handler",
+            "request_init_handler",
+            "request_end_handler",
+            "response_end_handler",
+        ] {
+            accepts(&frame, &[&format!(r#""{member}":"x""#)]);
+            let detail =
+                format!(r#"The "{member}" value must be a string, but not an integer number."#);
+            refuses(&frame, &[(&format!(r#""{member}":1"#), &detail)]);
+        }
+        refuses(
+            &frame,
+            &[
+                (r#""component":"c""#, r#"Unknown parameter "component"."#),
+                (
+                    r#""access":1"#,
+                    r#"The "access" value must be an object, but not an integer number."#,
+                ),
+                (r#""access":{"x":1}"#, r#"Unknown parameter "x"."#),
+                (
+                    r#""access":{"filesystem":"/"}"#,
+                    r#"The "filesystem" value must be an array, but not a string."#,
+                ),
+            ],
+        );
+        refuses(
+            r#"{"applications":{"a":{"type":"wasm",@}}}"#,
+            &[
+                (r#""x":1"#, r#"Required parameter "module" is missing."#),
+                (r#""module":1"#, r#"Required parameter "request_handler" is missing."#),
+                (
+                    r#""module":1,"request_handler":1"#,
+                    r#"Required parameter "malloc_handler" is missing."#,
+                ),
+                (
+                    r#""module":1,"request_handler":1,"malloc_handler":1"#,
+                    r#"Required parameter "free_handler" is missing."#,
+                ),
+                (
+                    r#""module":1,"request_handler":1,"malloc_handler":1,"free_handler":1"#,
+                    r#"The "module" value must be a string, but not an integer number."#,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn components_are_one_file() {
+        let frame = r#"{"applications":{"a":{"type":"wasm-wasi-component",@}}}"#;
+        let text = r#""component":"c","access":{"filesystem":["/a",1,"/b"]}"#;
+        let kind = config(&frame.replace('@', text)).applications.remove(0).kind;
+        let component =
+            WasmWasiComponent { component: "c".into(), filesystem: vec!["/a".into(), "/b".into()] };
+        assert_eq!(kind, ApplicationKind::WasmWasiComponent(component));
+        refuses(
+            frame,
+            &[
+                (r#""access":{}"#, r#"Required parameter "component" is missing."#),
+                (
+                    r#""component":1"#,
+                    r#"The "component" value must be a string, but not an integer number."#,
+                ),
+                (r#""component":"c","module":"m""#, r#"Unknown parameter "module"."#),
+            ],
+        );
+    }
+}
