@@ -38,3 +38,12 @@ pub fn assume(identity: &Identity) -> Result<(), AssumeError> {
 pub fn forbid_new_privileges() -> io::Result<()> {
     Ok(nix::sys::prctl::set_no_new_privs()?)
 }
+
+/// Says whether processes of the same user may look into this one, and whether its own links under
+/// `/proc/self/fd` can be opened. A change of user without executing anything turns both off.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn set_inspectable(inspectable: bool) -> io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(inspectable)?)
+}
