@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use port_proto::{
-    DecodeError, Direction, Frame, Hello, Identity, Kind, Request, Role, StreamId, read_answer,
+    DecodeError, Direction, Frame, Hello, Identity, Kind, Request, StreamId, read_answer,
 };
 use sys::watched::Watched;
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use crate::blocking::closed_or;
 use crate::gate::{self, Gate};
-use crate::wire::{self, Arrived, Buffer, Packet};
+use crate::wire::{self, Arrived, Buffer, Outgoing};
 use crate::{ConnectError, HELLO_TIMEOUT, PortError, RequestError, SendError};
 
 /// The most bytes that wait for a peer that does not read. A single larger message may wait alone.
@@ -38,6 +38,7 @@ pub async fn connect<Tx: Direction, Rx: Direction>(
     me: Identity,
     peer: Identity,
 ) -> Result<(Sender<Tx, Rx>, Receiver<Tx, Rx>), ConnectError> {
+    gate::check_roles::<Tx, Rx>(me, peer)?;
     sys::fd::set_nonblocking(&socket, true)?;
     let socket = Watched::new(socket)?;
     let mut buf = wire::buffer();
@@ -54,7 +55,6 @@ pub async fn connect<Tx: Direction, Rx: Direction>(
 /// What `bootstrap::accept` does.
 pub(crate) async fn accept<Tx: Direction, Rx: Direction>(
     socket: OwnedFd,
-    role: Role,
 ) -> Result<(Identity, Identity, Sender<Tx, Rx>, Receiver<Tx, Rx>), ConnectError> {
     sys::fd::set_nonblocking(&socket, true)?;
     let socket = Watched::new(socket)?;
@@ -63,7 +63,7 @@ pub(crate) async fn accept<Tx: Direction, Rx: Direction>(
         let packet = receive_hello(&socket, &mut buf).await?;
         let (sender, hello) = gate::read_first_hello(packet, &buf)?;
         send_hello(&socket, hello.to, hello.from).await?;
-        gate::check_first_hello(sender, &hello, role)?;
+        gate::check_first_hello::<Tx, Rx>(sender, &hello)?;
         Ok::<_, ConnectError>(hello)
     })
     .await
@@ -100,8 +100,6 @@ fn halves<Tx: Direction, Rx: Direction>(
     me: Identity,
     peer: Identity,
 ) -> (Sender<Tx, Rx>, Receiver<Tx, Rx>) {
-    debug_assert!((me.role, peer.role) == (Tx::FROM, Tx::TO));
-    debug_assert!((peer.role, me.role) == (Rx::FROM, Rx::TO));
     let shared = Rc::new(Shared {
         me,
         peer,
@@ -129,7 +127,7 @@ struct Shared {
 struct State {
     /// None once the port is closed.
     socket: Option<Rc<Watched>>,
-    queue: VecDeque<Packet>,
+    queue: VecDeque<Outgoing>,
     queued_len: usize,
     pending: HashMap<StreamId, Pending>,
     last_stream: u32,
@@ -142,7 +140,7 @@ type Pending = Box<dyn FnOnce(Frame) -> Result<(), DecodeError>>;
 
 impl State {
     /// Sends a packet or queues it.
-    fn put(&mut self, packet: Packet) -> Result<(), SendError> {
+    fn put(&mut self, packet: Outgoing) -> Result<(), SendError> {
         let socket = self.socket.as_ref().ok_or(SendError::Closed)?;
         if self.queue.is_empty() {
             match packet.send(socket.as_fd()) {
@@ -196,6 +194,8 @@ impl Shared {
             let mut state = self.state.borrow_mut();
             state.queue.clear();
             state.queued_len = 0;
+            // The waker holds the task that may hold this.
+            state.driver = None;
             (state.socket.take(), std::mem::take(&mut state.pending))
         };
         if let Some(socket) = socket {
@@ -252,7 +252,7 @@ impl<Tx: Direction, Rx: Direction> Sender<Tx, Rx> {
         if Tx::REQUESTS.contains(&kind) {
             return Err(SendError::WantsAnswer(kind));
         }
-        let packet = Packet::new(message.into_frame(StreamId::NONE)?)?;
+        let packet = Outgoing::new(message.into_frame(StreamId::NONE)?)?;
         self.shared.state.borrow_mut().put(packet)
     }
 
@@ -272,7 +272,7 @@ impl<Tx: Direction, Rx: Direction> Sender<Tx, Rx> {
             let mut state = self.shared.state.borrow_mut();
             let stream = state.next_stream();
             let frame = request.into_message().into_frame(stream).map_err(SendError::Encode)?;
-            state.put(Packet::new(frame)?)?;
+            state.put(Outgoing::new(frame)?)?;
             let pending = move |frame| {
                 // Whoever asked may have stopped waiting.
                 let _ = hand_over.send(read_answer::<R>(frame)?);
@@ -296,7 +296,7 @@ impl<Tx: Direction, Rx: Direction> Sender<Tx, Rx> {
         stream: StreamId,
         result: Result<R::Reply, R::Refusal>,
     ) -> Result<(), SendError> {
-        let packet = Packet::new(port_proto::answer::<R>(stream, result)?)?;
+        let packet = Outgoing::new(port_proto::answer::<R>(stream, result)?)?;
         self.shared.state.borrow_mut().put(packet)
     }
 

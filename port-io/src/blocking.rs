@@ -9,7 +9,7 @@ use port_proto::{Direction, Identity, Request, StreamId};
 use sys::poll::{PollFd, PollFlags};
 
 use crate::gate::{self, Gate};
-use crate::wire::{self, Buffer, Packet};
+use crate::wire::{self, Buffer, Outgoing};
 use crate::{ConnectError, PortError, SendError};
 
 /// How long a message waits for a peer that does not read before it is given up.
@@ -30,8 +30,11 @@ impl<Tx: Direction, Rx: Direction> Port<Tx, Rx> {
     /// first thing to arrive and is checked by [`recv`](Self::recv): nothing waits for it here.
     ///
     /// # Errors
-    /// Those of the first message.
-    pub fn new(socket: OwnedFd, me: Identity, peer: Identity) -> Result<Self, SendError> {
+    /// [`ConnectError::Role`] when the identities do not fit the directions; those of the first
+    /// message.
+    pub fn new(socket: OwnedFd, me: Identity, peer: Identity) -> Result<Self, ConnectError> {
+        gate::check_roles::<Tx, Rx>(me, peer)?;
+        sys::fd::set_nonblocking(&socket, true)?;
         let port = Self::of(socket, me, peer, false);
         port.put(&gate::hello(me, peer)?)?;
         Ok(port)
@@ -43,8 +46,6 @@ impl<Tx: Direction, Rx: Direction> Port<Tx, Rx> {
     }
 
     fn of(socket: OwnedFd, me: Identity, peer: Identity, greeted: bool) -> Self {
-        debug_assert!((me.role, peer.role) == (Tx::FROM, Tx::TO));
-        debug_assert!((peer.role, me.role) == (Rx::FROM, Rx::TO));
         let gate = Gate::new(me, peer);
         Self { socket, gate, buf: wire::buffer(), greeted, directions: PhantomData }
     }
@@ -70,7 +71,7 @@ impl<Tx: Direction, Rx: Direction> Port<Tx, Rx> {
         if Tx::REQUESTS.contains(&kind) {
             return Err(SendError::WantsAnswer(kind));
         }
-        self.put(&Packet::new(message.into_frame(StreamId::NONE)?)?)
+        self.put(&Outgoing::new(message.into_frame(StreamId::NONE)?)?)
     }
 
     /// Answers a request that came in on `stream`.
@@ -82,7 +83,7 @@ impl<Tx: Direction, Rx: Direction> Port<Tx, Rx> {
         stream: StreamId,
         result: Result<R::Reply, R::Refusal>,
     ) -> Result<(), SendError> {
-        self.put(&Packet::new(port_proto::answer::<R>(stream, result)?)?)
+        self.put(&Outgoing::new(port_proto::answer::<R>(stream, result)?)?)
     }
 
     /// The next message, or `None` when there is none now: wait for the descriptor to be readable.
@@ -113,7 +114,7 @@ impl<Tx: Direction, Rx: Direction> Port<Tx, Rx> {
         Ok(None)
     }
 
-    fn put(&self, packet: &Packet) -> Result<(), SendError> {
+    fn put(&self, packet: &Outgoing) -> Result<(), SendError> {
         send_by(self.socket.as_fd(), packet, Instant::now() + SEND_TIMEOUT)
     }
 }
@@ -127,7 +128,7 @@ impl<Tx, Rx> AsFd for Port<Tx, Rx> {
 /// Sends a packet, waiting for room until the deadline.
 pub(crate) fn send_by(
     socket: BorrowedFd<'_>,
-    packet: &Packet,
+    packet: &Outgoing,
     deadline: Instant,
 ) -> Result<(), SendError> {
     loop {

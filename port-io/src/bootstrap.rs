@@ -48,28 +48,38 @@ pub fn inherited_blocking<Tx: Direction, Rx: Direction>(
 ///
 /// # Errors
 /// [`ConnectError`] when main does not speak in time, is of another release, or means another role.
+///
+/// # Panics
+/// When `Tx` is not what this role sends.
 #[cfg(feature = "async")]
 pub async fn accept<Tx: Direction, Rx: Direction>(
     socket: OwnedFd,
     role: Role,
 ) -> Result<(Identity, Identity, Sender<Tx, Rx>, Receiver<Tx, Rx>), ConnectError> {
-    crate::asynchronous::accept(socket, role).await
+    assert_eq!(role, Tx::FROM, "the directions of the port are those of the role");
+    crate::asynchronous::accept(socket).await
 }
 
 /// As [`accept`], without tokio.
 ///
 /// # Errors
 /// As [`accept`].
+///
+/// # Panics
+/// As [`accept`].
 pub fn accept_blocking<Tx: Direction, Rx: Direction>(
     socket: OwnedFd,
     role: Role,
 ) -> Result<(Identity, Identity, blocking::Port<Tx, Rx>), ConnectError> {
+    assert_eq!(role, Tx::FROM, "the directions of the port are those of the role");
+    sys::fd::set_nonblocking(&socket, true)?;
     let deadline = Instant::now() + HELLO_TIMEOUT;
     let mut buf = wire::buffer();
     let packet = blocking::receive_by(socket.as_fd(), &mut buf, deadline)?;
-    let (sender, Hello { software, from: main, to: me }) = gate::read_first_hello(packet, &buf)?;
+    let (sender, hello) = gate::read_first_hello(packet, &buf)?;
+    let Hello { from: main, to: me, .. } = hello;
     blocking::send_by(socket.as_fd(), &gate::hello(me, main)?, deadline)?;
-    gate::check_first_hello(sender, &Hello { software, from: main, to: me }, role)?;
+    gate::check_first_hello::<Tx, Rx>(sender, &hello)?;
     Ok((me, main, blocking::Port::greeted(socket, me, main)))
 }
 

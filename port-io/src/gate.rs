@@ -1,9 +1,9 @@
 //! Who may pass: the checks every frame goes through, in both flavours.
 
-use port_proto::{DecodeError, Frame, Hello, Identity, Kind, Role, SOFTWARE_VERSION, permits};
+use port_proto::{DecodeError, Direction, Frame, Hello, Identity, Kind, SOFTWARE_VERSION, permits};
 use sys::socket::Credentials;
 
-use crate::wire::{Arrived, Packet};
+use crate::wire::{Arrived, Outgoing};
 use crate::{ConnectError, PortError, SendError};
 
 /// Dropped frames that are logged for one port. A peer that floods us must not flood the log.
@@ -80,9 +80,23 @@ impl Gate {
     }
 }
 
+/// Refuses identities that do not fit the directions of a port. Who a peer is comes in messages.
+pub(crate) fn check_roles<Tx: Direction, Rx: Direction>(
+    me: Identity,
+    peer: Identity,
+) -> Result<(), ConnectError> {
+    const { assert!(Tx::FROM as u8 == Rx::TO as u8 && Tx::TO as u8 == Rx::FROM as u8) };
+    for (expected, found) in [(Tx::FROM, me.role), (Tx::TO, peer.role)] {
+        if expected != found {
+            return Err(ConnectError::Role { expected, found });
+        }
+    }
+    Ok(())
+}
+
 /// The packet that introduces us.
-pub(crate) fn hello(me: Identity, peer: Identity) -> Result<Packet, SendError> {
-    Packet::new(Hello::new(me, peer).into_frame()?)
+pub(crate) fn hello(me: Identity, peer: Identity) -> Result<Outgoing, SendError> {
+    Outgoing::new(Hello::new(me, peer).into_frame()?)
 }
 
 /// Whether the kernel names the recorded process. The error is the process it names.
@@ -123,18 +137,12 @@ pub(crate) fn read_first_hello(packet: Arrived, buf: &[u8]) -> Result<(i32, Hell
 }
 
 /// Checks main's hello in a process of this role.
-pub(crate) fn check_first_hello(
+pub(crate) fn check_first_hello<Tx: Direction, Rx: Direction>(
     sender: i32,
     hello: &Hello,
-    role: Role,
 ) -> Result<(), ConnectError> {
     check_software(hello)?;
-    if hello.from.role != Role::Main {
-        return Err(ConnectError::Role { expected: Role::Main, found: hello.from.role });
-    }
-    if hello.to.role != role {
-        return Err(ConnectError::Role { expected: role, found: hello.to.role });
-    }
+    check_roles::<Tx, Rx>(hello.to, hello.from)?;
     // Zero is a main outside of our pid namespace, see `check_sender`.
     if sender != hello.from.pid.0 && sender != 0 {
         let expected = hello.from.pid.0;

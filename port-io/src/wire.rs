@@ -24,13 +24,13 @@ pub(crate) fn buffer() -> Buffer {
 
 /// A frame ready for the socket.
 #[derive(Debug)]
-pub(crate) struct Packet {
+pub(crate) struct Outgoing {
     header: Header,
     payload: Vec<u8>,
     fds: Vec<OwnedFd>,
 }
 
-impl Packet {
+impl Outgoing {
     /// Prepares a frame; a large payload moves to a memory file.
     pub(crate) fn new(frame: Frame) -> Result<Self, SendError> {
         let Frame { kind, stream, last, payload, mut fds } = frame;
@@ -51,6 +51,7 @@ impl Packet {
     }
 
     /// Bytes it holds while it waits, wherever they are.
+    #[cfg(feature = "async")]
     pub(crate) fn len(&self) -> usize {
         HEADER_LEN + self.header.payload_len as usize
     }
@@ -132,3 +133,6 @@ impl Arrived {
         Ok(Frame { kind, stream, last, payload, fds })
     }
 }
+
+#[cfg(test)]
+mod tests;

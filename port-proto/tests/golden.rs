@@ -56,8 +56,10 @@ fn direction<D: Direction>(rows: Vec<(D, &str)>) {
     }
 }
 
+type Answer<R> = Result<<R as Request>::Reply, <R as Request>::Refusal>;
+
 /// Checks a reply and the refusals of a request.
-fn answers<R: Request>(rows: Vec<(Result<R::Reply, R::Refusal>, &str)>) {
+fn answers<R: Request>(rows: Vec<(Answer<R>, &str)>) {
     assert!(rows.iter().any(|(answer, _)| answer.is_ok()), "a reply has a row");
     assert!(rows.iter().any(|(answer, _)| answer.is_err()), "a refusal has a row");
     for (result, expected) in rows {
