@@ -23,6 +23,7 @@ use crate::link::{Change, RouterLink, ToRouter};
 use crate::listener::Listener;
 use crate::response::Response;
 use crate::session::{Answer, Effect, Question, Session, Step, Ticket};
+use crate::signals::Signals;
 use crate::validation::check;
 
 /// The sending half of the port to main.
@@ -48,7 +49,10 @@ pub enum ServeError {
     RouterStranded,
     /// The control socket cannot be used.
     #[error("control socket: {0}")]
-    Listen(#[from] io::Error),
+    Listen(io::Error),
+    /// Signals cannot be taken over.
+    #[error("signals: {0}")]
+    Signals(io::Error),
 }
 
 /// Runs the role in a process that unitd started, until it is told to stop.
@@ -56,8 +60,12 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`] when it had to end without being told to.
 pub async fn run() -> Result<(), ServeError> {
+    let mut signals = Signals::take_over().map_err(ServeError::Signals)?;
     let (me, _, to_main, from_main) = bootstrap::inherited(Role::Controller).await?;
-    serve(me, to_main, from_main, Limits::default()).await
+    tokio::select! {
+        ended = serve(me, to_main, from_main, Limits::default()) => ended,
+        () = signals.ended() => Ok(()),
+    }
 }
 
 /// Runs the role over a given port to main. To be called in a `LocalSet`.
@@ -91,6 +99,7 @@ pub async fn serve(
         tokio::select! {
             message = from_main.recv() => match message {
                 Some((_, message)) => controller.hear(message),
+                None if controller.end_at.is_some() => return Ok(()),
                 None => return Err(ServeError::MainLost),
             },
             change = controller.router.changed() => controller.router_changed(&change)?,
@@ -155,7 +164,7 @@ impl Controller {
             questions: JoinSet::new(),
             replies: HashMap::new(),
             last_ticket: Ticket(0),
-            listener: Some(Listener::from_fd(socket)?),
+            listener: Some(Listener::from_fd(socket).map_err(ServeError::Listen)?),
             accepting: None,
             share: Share::new(limits, requests),
             retry_at: None,

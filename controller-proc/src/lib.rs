@@ -18,6 +18,7 @@ mod listener;
 mod response;
 mod restore;
 mod session;
+mod signals;
 mod status;
 mod target;
 mod validation;
