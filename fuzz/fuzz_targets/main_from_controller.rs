@@ -1,0 +1,6 @@
+//! What main makes of packets that controller may have sent.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| unit_fuzz::message::<port_proto::ControllerToMain>(
+    bytes
+));

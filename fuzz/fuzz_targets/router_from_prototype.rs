@@ -1,0 +1,6 @@
+//! What router makes of packets that prototype may have sent.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| unit_fuzz::message::<port_proto::PrototypeToRouter>(
+    bytes
+));
