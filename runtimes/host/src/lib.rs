@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-mod application;
 mod body;
 mod describe;
 mod language;
@@ -22,8 +21,8 @@ mod worker;
 use std::process::ExitCode;
 
 pub use app_proto::Request;
+pub use conf::Application;
 
-pub use application::Application;
 pub use body::{BodyError, RequestBody};
 pub use describe::Facts;
 pub use language::{Language, LoadFailed, Next, StartError};
@@ -36,5 +35,5 @@ pub fn run<L: Language>(facts: &Facts<'_>, language: L) -> ExitCode {
         return facts.print();
     }
     unit_log::init();
-    prototype::run(language)
+    prototype::run(language, facts)
 }

@@ -23,7 +23,7 @@ use sys::signal_fd::SignalQueue;
 use crate::prototype::set_up::{BeforeWork, set_up};
 use crate::prototype::stop::{Stop, Strike};
 use crate::prototype::workers::Workers;
-use crate::{Application, Language, worker};
+use crate::{Application, Facts, Language, worker};
 
 /// How long a prototype waits for its instructions.
 const SET_UP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,8 +41,8 @@ type MainPort = Port<PrototypeToMain, MainToPrototype>;
 type RouterPort = Port<PrototypeToRouter, RouterToPrototype>;
 
 /// Runs a prototype, and in the processes it forks, the workers.
-pub(crate) fn run<L: Language>(mut language: L) -> ExitCode {
-    let (prototype, application) = match start(&mut language) {
+pub(crate) fn run<L: Language>(mut language: L, facts: &Facts<'_>) -> ExitCode {
+    let (prototype, application) = match start(&mut language, facts) {
         Ok(Some(started)) => started,
         Ok(None) => return ExitCode::SUCCESS,
         Err(Failure) => return ExitCode::FAILURE,
@@ -94,7 +94,10 @@ impl WorkerParts {
 }
 
 /// Waits for main's instructions and follows them; `None` when it was told to stop instead.
-fn start<L: Language>(language: &mut L) -> Result<Option<(Prototype, Application)>, Failure> {
+fn start<L: Language>(
+    language: &mut L,
+    facts: &Facts<'_>,
+) -> Result<Option<(Prototype, Application)>, Failure> {
     let (me, _, mut main) =
         bootstrap::inherited_blocking(Role::Prototype).map_err(|error| fail(&error))?;
     let signals = SignalQueue::new(&SIGNALS).map_err(|error| fail(&error))?;
@@ -108,7 +111,7 @@ fn start<L: Language>(language: &mut L) -> Result<Option<(Prototype, Application
     let router = Port::new(router, me, body.router);
     let name = body.name.clone();
     let before_work = BeforeWork::new(title, &body);
-    let application = match set_up(language, body) {
+    let application = match set_up(language, facts, body) {
         Ok(application) => application,
         Err(text) => {
             let refusal = Refusal::new(text);

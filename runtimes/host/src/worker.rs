@@ -111,7 +111,7 @@ fn serve<L: Language>(
         channels: list,
         termination,
         own_stderr,
-        requests_left: application.requests_max.unwrap_or(u64::MAX),
+        requests_left: application.limits.requests.unwrap_or(u64::MAX),
         clock: now,
         doorbells_looked_at: now,
         draining: false,

@@ -1,12 +1,11 @@
 //! Which interpreter to start, and its module search path.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+
+use conf::{Python, Text};
 
 use crate::ffi::interpreter::{Start, start};
 use crate::ffi::{Object, Raised};
-use crate::settings::Settings;
 
 /// The installation this runtime was built for. An embedded interpreter left to itself looks for
 /// any `python3` in `PATH`, and takes the library of another version.
@@ -17,9 +16,9 @@ const HOME: &str = env!("UNIT_PYTHON_HOME");
 ///
 /// # Errors
 /// A sentence to log.
-pub(crate) fn start_as_told(settings: &Settings) -> Result<(), String> {
+pub(crate) fn start_as_told(settings: &Python) -> Result<(), String> {
     let home_is_in_environment = std::env::var_os("PYTHONHOME").is_some();
-    start(&plan(settings.home.as_deref(), home_is_in_environment)).map_err(|reason| {
+    start(&plan(settings.home.as_ref(), home_is_in_environment)).map_err(|reason| {
         // The reason is not part of the text that people look for, so it follows it.
         format!("Failed to initialise config: {reason}")
     })?;
@@ -29,13 +28,14 @@ pub(crate) fn start_as_told(settings: &Settings) -> Result<(), String> {
     extend_path(&settings.path)
 }
 
-fn plan(home: Option<&str>, home_is_in_environment: bool) -> Start {
+fn plan(home: Option<&Text>, home_is_in_environment: bool) -> Start {
     match home {
-        Some(home) if is_environment(Path::new(home)) => {
-            Start { program_name: format!("{home}/bin/python").into(), home: None, isolated: true }
+        Some(home) if is_environment(home.as_path()) => {
+            let program_name = [home, &b"/bin/python"[..]].concat();
+            Start { program_name, home: None, isolated: true }
         }
         Some(home) => {
-            Start { program_name: EXECUTABLE.into(), home: Some(home.into()), isolated: true }
+            Start { program_name: EXECUTABLE.into(), home: Some(home.to_vec()), isolated: true }
         }
         None => Start {
             program_name: EXECUTABLE.into(),
@@ -50,15 +50,15 @@ fn is_environment(home: &Path) -> bool {
     std::fs::File::open(home.join("pyvenv.cfg")).is_ok()
 }
 
-fn extend_path(path: &[String]) -> Result<(), String> {
+fn extend_path(path: &[Text]) -> Result<(), String> {
     if path.is_empty() {
         return Ok(());
     }
     let list = Object::of_sys(c"path").filter(|list| list.list_len().is_some());
     let list = list.ok_or("Python failed to get \"sys.path\" list")?;
     for (index, directory) in path.iter().enumerate() {
-        let inserted = Object::path(OsString::from(directory).into_vec().as_slice())
-            .and_then(|directory| list.list_insert(index, &directory));
+        let inserted =
+            Object::path(directory).and_then(|directory| list.list_insert(index, &directory));
         inserted.map_err(|raised: Raised| {
             raised.print();
             format!("Python failed to insert \"{directory}\" into \"sys.path\"")
@@ -83,13 +83,13 @@ mod tests {
     #[test]
     fn a_virtual_environment_is_entered_by_its_program() {
         let directory = tempfile::tempdir().unwrap();
-        let home = directory.path().to_str().unwrap();
-        let start = plan(Some(home), true);
+        let home = Text::from(directory.path().to_str().unwrap());
+        let start = plan(Some(&home), true);
         assert_eq!(start.home.as_deref(), Some(home.as_bytes()));
         assert!(start.isolated);
         std::fs::write(directory.path().join("pyvenv.cfg"), "home = /usr/bin\n").unwrap();
-        let start = plan(Some(home), false);
-        assert_eq!(start.program_name, format!("{home}/bin/python").as_bytes());
+        let start = plan(Some(&home), false);
+        assert_eq!(start.program_name, [&home, &b"/bin/python"[..]].concat());
         assert_eq!((start.home, start.isolated), (None, true));
     }
 }

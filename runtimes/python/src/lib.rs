@@ -13,7 +13,6 @@ mod ffi;
 mod interpreter;
 mod load;
 mod runtime;
-mod settings;
 mod wsgi;
 
 use std::process::ExitCode;
@@ -23,7 +22,10 @@ use std::process::ExitCode;
 pub fn run() -> ExitCode {
     let mounts: Vec<&str> =
         env!("UNIT_PYTHON_PATHS").split(':').filter(|path| !path.is_empty()).collect();
-    let facts =
-        host::Facts { language: "python", version: env!("UNIT_PYTHON_VERSION"), mounts: &mounts };
+    let facts = host::Facts {
+        language: conf::Language::Python,
+        version: env!("UNIT_PYTHON_VERSION"),
+        mounts: &mounts,
+    };
     host::run(&facts, runtime::Python::default())
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::CStr;
 
+use conf::{Python, PythonProtocol as Protocol, PythonTarget};
 use host::LoadFailed;
 
 use crate::ffi::{Object, Raised};
-use crate::settings::{Protocol, Settings, TargetSettings};
 
 /// A callable of the application.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ const CO_COROUTINE: i64 = 0x80;
 ///
 /// # Errors
 /// After logging what is wrong.
-pub(crate) fn load(settings: &Settings) -> Result<(Protocol, Vec<Target>), LoadFailed> {
+pub(crate) fn load(settings: &Python) -> Result<(Protocol, Vec<Target>), LoadFailed> {
     let mut protocol = settings.protocol;
     let mut targets = Vec::new();
     for target in &settings.targets {
@@ -36,7 +36,9 @@ pub(crate) fn load(settings: &Settings) -> Result<(Protocol, Vec<Target>), LoadF
             return Err(LoadFailed);
         }
         protocol = Some(found);
-        targets.push(Target { callable, prefix: target.prefix.clone().into_bytes() });
+        let prefix = target.prefix.as_deref().unwrap_or_default();
+        let prefix = prefix.strip_suffix(b"/").unwrap_or(prefix).to_vec();
+        targets.push(Target { callable, prefix });
     }
     Ok((protocol.unwrap_or(Protocol::Wsgi), targets))
 }
@@ -50,17 +52,17 @@ fn fail(text: &str, raised: Option<Raised>) -> LoadFailed {
     LoadFailed
 }
 
-fn find(target: &TargetSettings) -> Result<Object, LoadFailed> {
-    let TargetSettings { module, callable, is_factory, .. } = target;
-    let namespace = Object::import(module.as_bytes()).map_err(|raised| {
+fn find(target: &PythonTarget) -> Result<Object, LoadFailed> {
+    let PythonTarget { module, callable, factory, .. } = target;
+    let namespace = Object::import(module).map_err(|raised| {
         fail(&format!("Python failed to import module \"{module}\""), Some(raised))
     })?;
     let missing = || format!("Python failed to get \"{callable}\" from module \"{module}\"");
-    let object = Object::path(callable.as_bytes())
+    let object = Object::path(callable)
         .and_then(|name| namespace.attribute_if_any(&name))
         .map_err(|raised| fail(&missing(), Some(raised)))?
         .ok_or_else(|| fail(&missing(), None))?;
-    if !is_factory {
+    if !factory {
         if !object.is_callable() {
             let text = format!("\"{callable}\" in module \"{module}\" is not a callable object");
             return Err(fail(&text, None));

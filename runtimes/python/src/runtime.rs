@@ -1,23 +1,27 @@
 //! Python as a language of `host`.
 
+use conf::{ApplicationKind, PythonProtocol as Protocol};
 use host::{Application, Language, LoadFailed, Next, Request, RequestBody, Response, StartError};
 
 use crate::ffi::interpreter;
 use crate::load::load;
-use crate::settings::{Protocol, Settings};
 use crate::wsgi::Wsgi;
 
 /// The interpreter and, in a worker, the application.
 #[derive(Debug, Default)]
 pub(crate) struct Python {
-    settings: Settings,
+    settings: Option<conf::Python>,
     wsgi: Option<Wsgi>,
 }
 
 impl Language for Python {
     fn initialise(&mut self, application: &Application) -> Result<(), StartError> {
-        self.settings = Settings::of(application);
-        crate::interpreter::start_as_told(&self.settings).map_err(StartError)
+        let ApplicationKind::Python(settings) = &application.kind else {
+            return Err(StartError("the application is not one of Python".to_owned()));
+        };
+        crate::interpreter::start_as_told(settings).map_err(StartError)?;
+        self.settings = Some(settings.clone());
+        Ok(())
     }
 
     fn before_fork(&mut self) {
@@ -33,7 +37,8 @@ impl Language for Python {
     }
 
     fn load(&mut self) -> Result<(), LoadFailed> {
-        let (protocol, targets) = load(&self.settings)?;
+        let settings = self.settings.as_ref().ok_or(LoadFailed)?;
+        let (protocol, targets) = load(settings)?;
         match protocol {
             Protocol::Wsgi => {
                 let wsgi = Wsgi::new(targets).map_err(|raised| {

@@ -1,5 +1,6 @@
 //! From a freshly executed runtime to an application's prototype, and from its fork to a worker.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,7 +13,7 @@ use sys::identity::AssumeError;
 use sys::process::{Pid, Title};
 use sys::termination::Termination;
 
-use crate::{Application, Language};
+use crate::{Application, Facts, Language};
 
 /// Gives up what privilege there is, then starts the language.
 ///
@@ -20,11 +21,12 @@ use crate::{Application, Language};
 /// A sentence that has been logged.
 pub(crate) fn set_up<L: Language>(
     language: &mut L,
+    facts: &Facts<'_>,
     request: SetUpPrototype,
 ) -> Result<Application, String> {
     let SetUpPrototype { name, credentials, working_directory, new_privs, application, .. } =
         request;
-    let application = Application::parse(name, &application).map_err(alert)?;
+    let application = facts.read(&name, &application).map_err(alert)?;
     if let Some(credentials) = credentials {
         become_user(credentials)?;
     }
@@ -104,7 +106,7 @@ impl BeforeWork {
     }
 
     /// Called in the new process, which holds no descriptor of the prototype any more.
-    pub(crate) fn run(mut self, name: &str) -> io::Result<Termination> {
+    pub(crate) fn run(mut self, name: impl Display) -> io::Result<Termination> {
         if let Some(title) = &mut self.title {
             title.set(&format!("unit: \"{name}\" application"));
         }
