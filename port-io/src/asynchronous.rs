@@ -2,7 +2,8 @@
 //!
 //! Both halves share one state. Sending writes at once when it can; what does not fit waits in a
 //! queue, which the receiving half empties: **some task must always be in [`Receiver::recv`]**, which
-//! is also where answers are matched with the requests that wait for them.
+//! is also where answers are matched with the requests that wait for them. The runtime needs both
+//! its drivers, I/O and time.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -382,7 +383,14 @@ impl<Tx: Direction, Rx: Direction> Receiver<Tx, Rx> {
                 ready.clear_ready();
                 continue;
             };
-            let Some(frame) = self.gate.admit(packet, &self.buf)? else { continue };
+            let frame = match self.gate.admit(packet, &self.buf) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.lose_answer(error)?;
+                    continue;
+                }
+            };
             if !matches!(frame.kind, Kind::Ready | Kind::Error) {
                 return Poll::Ready(Ok(Some(Rx::from_frame(frame)?)));
             }
@@ -392,6 +400,18 @@ impl<Tx: Direction, Rx: Direction> Receiver<Tx, Rx> {
                 None => self.gate.refuse(frame.kind),
             }
         }
+    }
+
+    /// Fails the one request whose answer came without its descriptors; other errors are passed on.
+    fn lose_answer(&mut self, error: PortError) -> Result<(), PortError> {
+        if let PortError::Truncated { kind: Kind::Ready | Kind::Error, stream } = error {
+            let pending = self.shared.state.borrow_mut().pending.remove(&stream);
+            if pending.is_some() {
+                self.gate.log_lost_answer(&error);
+                return Ok(());
+            }
+        }
+        Err(error)
     }
 
     /// Sends what is queued, and has the task woken when more can be sent or is queued.

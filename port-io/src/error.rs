@@ -2,7 +2,7 @@
 
 use std::io;
 
-use port_proto::{DecodeError, EncodeError, Identity, Kind, Role};
+use port_proto::{DecodeError, EncodeError, Identity, Kind, Role, StreamId};
 use thiserror::Error;
 
 /// Why a port could not be opened.
@@ -96,8 +96,9 @@ pub enum RequestError<F> {
     /// The peer refused.
     #[error("refused: {0:?}")]
     Refused(F),
-    /// The port was closed before the answer came.
-    #[error("port was closed before the answer came")]
+    /// The port was closed before the answer came, or this process had no room for the descriptors
+    /// that came with it.
+    #[error("the answer was lost")]
     Lost,
     /// The request was not sent.
     #[error(transparent)]
@@ -116,10 +117,15 @@ pub enum PortError {
     /// The peer sent something that is not a message.
     #[error("{0}")]
     Frame(#[from] DecodeError),
-    /// The control data of a packet was cut off: more descriptors than a message may have, or none
-    /// left for this process.
-    #[error("truncated control data")]
-    Truncated,
+    /// The descriptors of a packet were cut off: more than a message may have, or this process can
+    /// have no more.
+    #[error("descriptors of {kind:?} cut off: too many sent, or no number left for them")]
+    Truncated {
+        /// What the packet says it is.
+        kind: Kind,
+        /// The stream it says it belongs to.
+        stream: StreamId,
+    },
     /// The first frame of the peer does not introduce it properly.
     #[error(transparent)]
     Hello(Box<ConnectError>),
@@ -131,7 +137,7 @@ impl From<PortError> for ConnectError {
             PortError::Io(error) => Self::Io(error),
             PortError::HungUp => Self::HungUp,
             PortError::Frame(error) => Self::Frame(error),
-            PortError::Truncated => Self::Truncated,
+            PortError::Truncated { .. } => Self::Truncated,
             PortError::Hello(error) => *error,
         }
     }

@@ -57,12 +57,23 @@ impl Gate {
         self.log_drop(format_args!("process {pid} cannot {}", kind.deed()));
     }
 
+    /// Logs that an answer could not be received, which is no reason to give the port up: it may be
+    /// this process that can have no more descriptors.
+    #[cfg(feature = "async")]
+    pub(crate) fn log_lost_answer(&mut self, error: &PortError) {
+        let Identity { role, pid, .. } = self.peer;
+        self.log_drop(format_args!("answer of {} {} lost: {error}", role.name(), pid.0));
+    }
+
     /// Logs why the port is given up. A peer that went away is no news here.
     pub(crate) fn log_end(&self, error: &PortError) {
         let Identity { role, pid, .. } = self.peer;
         match error {
             PortError::HungUp => {}
-            PortError::Io(_) | PortError::Frame(_) | PortError::Truncated | PortError::Hello(_) => {
+            PortError::Io(_)
+            | PortError::Frame(_)
+            | PortError::Truncated { .. }
+            | PortError::Hello(_) => {
                 unit_log::alert!("port of {} {} closed: {error}", role.name(), pid.0);
             }
         }

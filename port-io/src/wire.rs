@@ -110,10 +110,11 @@ pub(crate) fn receive(
 impl Arrived {
     /// Reads the frame. Whatever is wrong, descriptors that do not become part of it are closed.
     pub(crate) fn into_frame(self, buf: &[u8]) -> Result<Frame, PortError> {
-        if self.truncated {
-            return Err(PortError::Truncated);
-        }
+        // A packet whose bytes were cut off fills the buffer, which is more than any frame has.
         let port_proto::Packet { header, payload } = decode_packet(&buf[..self.len])?;
+        if self.truncated {
+            return Err(PortError::Truncated { kind: header.kind, stream: header.stream });
+        }
         let mut fds = self.fds;
         let expected = usize::from(header.fds) + usize::from(header.bulk);
         if fds.len() != expected {

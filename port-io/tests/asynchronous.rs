@@ -274,6 +274,9 @@ async fn n18_bytes_that_are_no_message_close_the_port() {
         bytes[at] = byte;
         bytes
     };
+    // Filled up to the limit, and a byte more than that was cut off.
+    let mut long = packet(request, &[b' '; PAYLOAD_LEN_MAX]);
+    long.extend_from_slice(b"xy");
     for (bytes, reason) in [
         (b"".to_vec(), "frame is short: 0 bytes of 12"),
         (good[..11].to_vec(), "frame is short: 11 bytes of 12"),
@@ -288,7 +291,7 @@ async fn n18_bytes_that_are_no_message_close_the_port() {
         (with(11, 9), "payload of 150994947 bytes is over the limit of 16384"),
         (with(12, 9), "payload of OpenAccessLog is malformed"),
         (packet(request, b"\x01/a"), "frame is long: 1 bytes too many"),
-        (vec![1; 16 * 1024 + 14], "truncated control data"),
+        (long, "frame is long: 1 bytes too many"),
     ] {
         breaks(&bytes, Vec::new(), reason).await;
     }
@@ -301,7 +304,12 @@ async fn n18_another_number_of_descriptors_closes_the_port_and_them() {
     for (header, payload, sent, reason) in [
         (request, &b"\x02/a"[..], 1, "1 descriptors instead of 0"),
         (request, b"\x02/a", 5, "5 descriptors instead of 0"),
-        (request, b"\x02/a", 8, "truncated control data"),
+        (
+            request,
+            b"\x02/a",
+            8,
+            "descriptors of OpenAccessLog cut off: too many sent, or no number left for them",
+        ),
         (Header { fds: 1, ..request }, b"\x02/a", 0, "0 descriptors instead of 1"),
         (Header { fds: 1, ..request }, b"\x02/a", 1, "1 descriptors instead of 0"),
         (Header { fds: 1, ..request }, b"\x02/a", 2, "2 descriptors instead of 1"),
@@ -352,6 +360,30 @@ async fn n18_a_malformed_answer_closes_the_port_and_fails_the_request() {
     assert!(recv!(receiver).is_none());
     assert!(matches!(request.await, Err(RequestError::Lost)));
     assert!(matches!(other.await, Err(RequestError::Lost)));
+}
+
+#[tokio::test]
+async fn an_answer_without_room_for_its_descriptors_fails_its_request_only() {
+    let (log, _guard) = Log::collect();
+    let ((sender, mut receiver), raw) = router_and_raw_main().await;
+    let mut request = pin!(sender.request(log_path("/a")));
+    let mut other = pin!(sender.request(log_path("/b")));
+    assert!(poll_once(request.as_mut()).await.is_none());
+    assert!(poll_once(other.as_mut()).await.is_none());
+    let streams = [raw.recv().0.header.stream, raw.recv().0.header.stream];
+    // The kernel cuts off what does not fit, whichever side the reason is on.
+    let (reader, writer) = pipe();
+    let answer = |stream| Header { stream, fds: 1, ..header(Kind::Ready) };
+    raw.send_frame(answer(streams[0]), b"", &[writer.as_fd(); 8]);
+    drop(writer);
+    raw.send_frame(answer(streams[1]), b"", &[memory("a log").as_fd()]);
+    assert!(poll_once(pin!(receiver.recv())).await.is_none());
+    assert!(matches!(request.await, Err(RequestError::Lost)));
+    assert!(matches!(other.await, Ok(WithFds { .. })));
+    assert!(is_closed(&reader));
+    let lines = log.take();
+    assert!(lines.len() == 1 && lines[0].contains(" lost: descriptors of Ready"), "{lines:?}");
+    assert!(!sender.is_closed());
 }
 
 /// Not a test of its own: another process that has got hold of a port on its standard input.
