@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
     SocketFlags, SocketType, sockopt,
 };
 use thiserror::Error;
+
+use crate::fs::SocketFile;
 
 /// The most descriptors one packet can carry here.
 pub const PACKET_FDS_MAX: usize = 8;
@@ -350,10 +351,24 @@ pub fn bind_listener(address: &BindAddress) -> Result<OwnedFd, BindError> {
     Ok(socket)
 }
 
-/// Gives a socket path mode 0666, or removes it again.
+/// Gives the socket at a path mode 0666, or removes it again.
 fn open_to_everyone(path: &Path) -> Result<(), Errno> {
-    rustix::fs::chmod(path, Mode::from_raw_mode(0o666)).inspect_err(|_| {
-        // The error to report is that of chmod.
+    let everyone = Mode::from_raw_mode(0o666);
+    let change = || {
+        // In a directory that others can write to, the name may lead elsewhere by now.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty())?;
+        if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::Socket {
+            return Err(Errno::NOTSOCK);
+        }
+        // `fchmod` takes no descriptor of this kind.
+        match rustix::fs::chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), everyone) {
+            Err(Errno::NOENT) => rustix::fs::chmod(path, everyone), // /proc is not mounted
+            result => result,
+        }
+    };
+    change().inspect_err(|_| {
+        // The error to report is that of the change.
         let _ = rustix::fs::unlink(path);
     })
 }

@@ -190,6 +190,19 @@ fn unix_listeners_are_open_to_everyone() {
 }
 
 #[test]
+fn n3_a_name_that_was_swapped_changes_nobody_elses_mode() {
+    let dir = tempfile::tempdir().expect("makes");
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "").expect("writes");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).expect("sets");
+    let name = dir.path().join("sock");
+    std::os::unix::fs::symlink(&secret, &name).expect("links");
+    assert_eq!(open_to_everyone(&name), Err(Errno::NOTSOCK));
+    let mode = std::fs::metadata(&secret).expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
 fn abstract_listeners_have_no_path() {
     let name = format!("unit-sys-test-{}", std::process::id()).into_bytes();
     let listener = bind_listener(&BindAddress::UnixAbstract(name.clone())).expect("binds");
