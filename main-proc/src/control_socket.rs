@@ -1,9 +1,9 @@
 //! The control socket: bound under a temporary name, and given its own once the daemon has started.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -153,9 +153,10 @@ impl ControlSocket {
             let (object, address) = (bound.display().to_string(), address.clone());
             move |error| ControlSocketError::Call { call, object, address, error }
         };
-        fs::set_permissions(bound, Permissions::from_mode(access.mode)).map_err(failed("chmod"))?;
+        let found = sys::fs::SocketFile::find(bound).map_err(failed("chmod"))?;
+        found.set_mode(access.mode).map_err(failed("chmod"))?;
         if access.uid.is_some() || access.gid.is_some() {
-            chown(bound, access.uid, access.gid).map_err(failed("chown"))?;
+            found.set_owner(access.uid, access.gid).map_err(failed("chown"))?;
         }
         listen(&self.socket, address)
     }

@@ -1,14 +1,13 @@
 //! The listening sockets. Main keeps every one open, so that none is lost with a router.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use port_proto::{ListenAddress, ListenerErrorClass, ListenerRefusal};
 use sys::errno::Described;
+use sys::fs::OwnFile;
 use sys::socket::{BindAddress, BindCall, BindError};
 
 use crate::address::show;
@@ -39,38 +38,13 @@ struct Listener {
     /// nobody could make it again.
     backlog: Option<i32>,
     /// The file, when main made it; only such a one is ever removed.
-    file: Option<SocketFile>,
+    file: Option<OwnFile>,
 }
 
-/// A socket file, known by more than its name: another program may put its own in the same place.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> io::Result<Self> {
-        let metadata = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.into(), device: metadata.dev(), inode: metadata.ino() })
-    }
-
-    /// Removes the file if it is still the one that was made. That it is gone is no error.
-    fn remove(self) {
-        match Self::at(&self.path) {
-            Ok(found) if (found.device, found.inode) == (self.device, self.inode) => {
-                match fs::remove_file(&self.path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => unit_log::alert!(
-                        "unlink({}) failed {}",
-                        self.path.display(),
-                        Described(&error)
-                    ),
-                    Ok(()) | Err(_) => {}
-                }
-            }
-            Ok(_) | Err(_) => {}
-        }
+/// Removes a socket file. That it is gone, or another one by now, is no error.
+fn remove(file: OwnFile, address: &ListenAddress) {
+    if let Err(error) = file.remove() {
+        unit_log::alert!("unlink({}) failed {}", show(address), Described(&error));
     }
 }
 
@@ -136,7 +110,7 @@ impl Listeners {
             .collect();
         for address in released {
             if let Some(Listener { file: Some(file), .. }) = self.held.remove(&address) {
-                file.remove();
+                remove(file, &address);
             }
         }
     }
@@ -154,7 +128,7 @@ fn create(address: &ListenAddress, backlog: i32) -> Result<Listener, ListenerRef
     };
     let socket =
         sys::socket::bind_listener(&bind_address).map_err(|error| bind_refusal(address, &error))?;
-    let file = path.and_then(|path| SocketFile::at(path).ok());
+    let file = path.and_then(|path| OwnFile::at(path).ok());
     let listening = listen(&socket, backlog);
     if matches!(address, ListenAddress::Inet(_)) {
         // Without it connections are only accepted a little earlier.
@@ -164,7 +138,7 @@ fn create(address: &ListenAddress, backlog: i32) -> Result<Listener, ListenerRef
         (Ok(()), file) => Ok(Listener { socket, backlog: Some(backlog), file }),
         (Err(refusal), file) => {
             if let Some(file) = file {
-                file.remove();
+                remove(file, address);
             }
             Err(refusal)
         }
@@ -238,6 +212,7 @@ fn class_of(address: &ListenAddress, error: &BindError) -> ListenerErrorClass {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
