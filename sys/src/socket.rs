@@ -351,25 +351,14 @@ pub fn bind_listener(address: &BindAddress) -> Result<OwnedFd, BindError> {
     Ok(socket)
 }
 
-/// Gives the socket at a path mode 0666, or removes it again.
+/// Gives the socket under a name mode 0666, or removes it again.
 fn open_to_everyone(path: &Path) -> Result<(), Errno> {
-    let everyone = Mode::from_raw_mode(0o666);
-    let change = || {
-        // In a directory that others can write to, the name may lead elsewhere by now.
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(path, flags, Mode::empty())?;
-        if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::Socket {
-            return Err(Errno::NOTSOCK);
-        }
-        // `fchmod` takes no descriptor of this kind.
-        match rustix::fs::chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), everyone) {
-            Err(Errno::NOENT) => rustix::fs::chmod(path, everyone), // /proc is not mounted
-            result => result,
-        }
-    };
-    change().inspect_err(|_| {
+    // In a directory that others can write to, the name may lead elsewhere by now.
+    let change = SocketFile::find(path).and_then(|socket| socket.set_mode(0o666));
+    change.map_err(|error| {
         // The error to report is that of the change.
         let _ = rustix::fs::unlink(path);
+        Errno::from_io_error(&error).unwrap_or(Errno::IO)
     })
 }
 
