@@ -1,6 +1,7 @@
 //! Stands in for main and for the router: starts a runtime, sets it up, has it fork workers, and
 //! exchanges requests with them.
 #![allow(dead_code, reason = "each test binary uses another part of it")]
+#![allow(clippy::unwrap_used, reason = "part of tests, where a panic is a failed assertion")]
 
 use std::ffi::CString;
 use std::fs::File;
@@ -36,6 +37,8 @@ type Router =
 pub(crate) struct Stage {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) prototype: i32,
+    /// The prototype's process id, also after its end.
+    pub(crate) last_pid: i32,
     runtime: tokio::runtime::Runtime,
     main: Option<Main>,
     router: Option<Router>,
@@ -83,6 +86,7 @@ impl Stage {
         let mut stage = Self {
             directory,
             prototype,
+            last_pid: prototype,
             runtime,
             main: None,
             router: None,

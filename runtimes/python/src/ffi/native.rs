@@ -138,14 +138,18 @@ fn make_type(
         slots: all.as_mut_ptr(),
     };
     // SAFETY: the specification names a size that begins with a PyObject, and slots of the types
-    // that their numbers stand for, ended by a zero; the result is ours.
-    unsafe { Object::owned(py::PyType_FromSpec(&raw mut spec)) }
+    // that their numbers stand for, ended by a zero.
+    let made = unsafe { py::PyType_FromSpec(&raw mut spec) };
+    // SAFETY: a new reference, or null.
+    unsafe { Object::owned(made) }
 }
 
 /// Allocates an object of a type made by [`make_type`], all of it zero behind its head.
 fn allocate(class: &Object) -> Result<Object, Raised> {
-    // SAFETY: it is a type, made by `make_type`; the result is ours.
-    unsafe { Object::owned(py::PyType_GenericAlloc(class.as_ptr().cast(), 0)) }
+    // SAFETY: it is a type, made by `make_type`.
+    let made = unsafe { py::PyType_GenericAlloc(class.as_ptr().cast(), 0) };
+    // SAFETY: a new reference, or null.
+    unsafe { Object::owned(made) }
 }
 
 /// Makes the object `wsgi.input` of a context.
@@ -181,8 +185,10 @@ fn new_function(
     this: *mut py::PyObject,
 ) -> Result<Object, Raised> {
     // SAFETY: the definition lives for ever; the function makes a reference to `this`, which is
-    // null or alive; the result is ours.
-    unsafe { Object::owned(py::PyCFunction_NewEx(definition, this, ptr::null_mut())) }
+    // null or alive.
+    let made = unsafe { py::PyCFunction_NewEx(definition, this, ptr::null_mut()) };
+    // SAFETY: a new reference, or null.
+    unsafe { Object::owned(made) }
 }
 
 /// A file-like object that is iterated by blocks. Zeroes are a valid value: nothing is held.
@@ -274,14 +280,13 @@ fn close_file(file: Option<&Object>) -> Result<Object, Raised> {
 }
 
 unsafe extern "C" fn file_wrapper_drop(this: *mut py::PyObject) {
-    let place = this.cast::<FileWrapper>();
-    // SAFETY: the last reference to an object of the type is gone; its fields are valid, and
-    // dropped here and nowhere else.
-    drop(unsafe { (&raw mut (*place).file).replace(None) });
-    // SAFETY: as above.
-    drop(unsafe { (&raw mut (*place).read).replace(None) });
-    // SAFETY: as above.
-    drop(unsafe { (&raw mut (*place).block_len).replace(None) });
+    // SAFETY: the last reference to an object of the type is gone, so nothing else refers to its
+    // fields, which are valid.
+    let wrapper = unsafe { &mut *this.cast::<FileWrapper>() };
+    // What was held is given back here; freeing the object does not look at it.
+    wrapper.file = None;
+    wrapper.read = None;
+    wrapper.block_len = None;
     // SAFETY: the object is alive until it is freed below.
     let class = unsafe { py::Py_TYPE(this) };
     // SAFETY: the object was allocated by `PyType_GenericAlloc` for a type that is not collected,

@@ -92,8 +92,8 @@ impl Object {
     }
 
     pub(crate) fn boolean(value: bool) -> Self {
-        // SAFETY: static objects of the interpreter.
         let object = if value {
+            // SAFETY: a static object of the interpreter.
             unsafe { py::Py_True() }
         } else {
             // SAFETY: as above.
@@ -106,28 +106,29 @@ impl Object {
     /// A string with one character for each byte.
     #[inline]
     pub(crate) fn latin1(bytes: &[u8]) -> Result<Self, Raised> {
-        // SAFETY: pointer and length are those of a live slice; the result is ours.
-        unsafe {
-            Self::owned(py::PyUnicode_DecodeLatin1(
-                bytes.as_ptr().cast(),
-                len(bytes),
-                std::ptr::null(),
-            ))
-        }
+        // SAFETY: pointer and length are those of a live slice.
+        let made = unsafe {
+            py::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), len(bytes), std::ptr::null())
+        };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     pub(crate) fn utf8(text: &str) -> Result<Self, Raised> {
         let bytes = text.as_bytes();
-        // SAFETY: pointer and length are those of a live slice; the result is ours.
-        unsafe { Self::owned(py::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), len(bytes))) }
+        // SAFETY: pointer and length are those of a live slice.
+        let made = unsafe { py::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), len(bytes)) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     /// A string of a path as the file system encodes it.
     pub(crate) fn path(bytes: &[u8]) -> Result<Self, Raised> {
-        // SAFETY: pointer and length are those of a live slice; the result is ours.
-        unsafe {
-            Self::owned(py::PyUnicode_DecodeFSDefaultAndSize(bytes.as_ptr().cast(), len(bytes)))
-        }
+        // SAFETY: pointer and length are those of a live slice.
+        let made =
+            unsafe { py::PyUnicode_DecodeFSDefaultAndSize(bytes.as_ptr().cast(), len(bytes)) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     /// A string that the interpreter keeps one of.
@@ -145,9 +146,10 @@ impl Object {
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Result<Self, E>, Raised> {
         let length = py::Py_ssize_t::try_from(count).unwrap_or(py::Py_ssize_t::MAX);
-        // SAFETY: a null source asks for uninitialised bytes; the result is ours.
-        let object =
-            unsafe { Self::owned(py::PyBytes_FromStringAndSize(std::ptr::null(), length)) }?;
+        // SAFETY: a null source asks for uninitialised bytes.
+        let made = unsafe { py::PyBytes_FromStringAndSize(std::ptr::null(), length) };
+        // SAFETY: a new reference, or null.
+        let object = unsafe { Self::owned(made) }?;
         // SAFETY: a bytes object; its storage is valid as long as the object.
         let storage = unsafe { py::PyBytes_AsString(object.as_ptr()) }.cast::<u8>();
         // SAFETY: the storage has `count` bytes, writable since nobody else knows the object yet.
@@ -159,19 +161,25 @@ impl Object {
     }
 
     pub(crate) fn integer(value: i64) -> Result<Self, Raised> {
-        // SAFETY: takes an integer; the result is ours.
-        unsafe { Self::owned(py::PyLong_FromLongLong(value)) }
+        // SAFETY: takes an integer.
+        let made = unsafe { py::PyLong_FromLongLong(value) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     pub(crate) fn list() -> Result<Self, Raised> {
-        // SAFETY: takes an integer; the result is ours.
-        unsafe { Self::owned(py::PyList_New(0)) }
+        // SAFETY: takes an integer.
+        let made = unsafe { py::PyList_New(0) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     pub(crate) fn pair(first: &Self, second: &Self) -> Result<Self, Raised> {
         // SAFETY: takes as many objects as it is told, all alive, and makes references of its own;
         // the result is ours.
-        unsafe { Self::owned(py::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
+        let made = unsafe { py::PyTuple_Pack(2, first.as_ptr(), second.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     /// The object as an integer.
@@ -315,14 +323,18 @@ impl Object {
 
     /// An attribute.
     pub(crate) fn attribute(&self, name: &CStr) -> Result<Self, Raised> {
-        // SAFETY: an object of ours and a terminated string; the result is ours.
-        unsafe { Self::owned(py::PyObject_GetAttrString(self.as_ptr(), name.as_ptr())) }
+        // SAFETY: an object of ours and a terminated string.
+        let made = unsafe { py::PyObject_GetAttrString(self.as_ptr(), name.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     /// An attribute, by its interned name; `None` when there is none.
     pub(crate) fn attribute_if_any(&self, name: &Self) -> Result<Option<Self>, Raised> {
-        // SAFETY: two objects of ours; the result is ours.
-        match unsafe { Self::owned(py::PyObject_GetAttr(self.as_ptr(), name.as_ptr())) } {
+        // SAFETY: two objects of ours.
+        let made = unsafe { py::PyObject_GetAttr(self.as_ptr(), name.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        match unsafe { Self::owned(made) } {
             Ok(attribute) => Ok(Some(attribute)),
             Err(raised) => {
                 // SAFETY: initialised together with the interpreter.
@@ -339,8 +351,10 @@ impl Object {
 
     /// Calls the object without arguments.
     pub(crate) fn call(&self) -> Result<Self, Raised> {
-        // SAFETY: an object of ours; the result is ours; the lock is held.
-        unsafe { Self::owned(py::PyObject_CallNoArgs(self.as_ptr())) }
+        // SAFETY: an object of ours; the lock is held.
+        let made = unsafe { py::PyObject_CallNoArgs(self.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     /// Calls the object with one argument.
@@ -365,22 +379,27 @@ impl Object {
         // SAFETY: `places` has at least one element, so this is inside of it.
         let first = unsafe { places.as_mut_ptr().add(1) };
         // SAFETY: `first` begins as many pointers to live objects as `count` says, and the place
-        // before it may be written to, as its flag says; the result is ours; the lock is held.
-        unsafe {
-            Self::owned(py::PyObject_Vectorcall(self.as_ptr(), first, count, std::ptr::null_mut()))
-        }
+        // before it may be written to, as its flag says; the lock is held.
+        let made =
+            unsafe { py::PyObject_Vectorcall(self.as_ptr(), first, count, std::ptr::null_mut()) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     /// An iterator over the object.
     pub(crate) fn iterate(&self) -> Result<Self, Raised> {
-        // SAFETY: an object of ours; the result is ours; the lock is held.
-        unsafe { Self::owned(py::PyObject_GetIter(self.as_ptr())) }
+        // SAFETY: an object of ours; the lock is held.
+        let made = unsafe { py::PyObject_GetIter(self.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     /// The next element of an iterator.
     pub(crate) fn next(&self) -> Result<Option<Self>, Raised> {
         // SAFETY: an iterator; the result is ours, or null at the end and on an exception.
-        match unsafe { Self::owned(py::PyIter_Next(self.as_ptr())) } {
+        let made = unsafe { py::PyIter_Next(self.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        match unsafe { Self::owned(made) } {
             Ok(item) => Ok(Some(item)),
             Err(raised) if is_raised() => Err(raised),
             Err(_) => Ok(None),
@@ -390,11 +409,15 @@ impl Object {
     /// Imports a module by its dotted name.
     pub(crate) fn import(name: &[u8]) -> Result<Self, Raised> {
         let name = Self::path(name)?;
-        // SAFETY: a string of ours; the result is ours; the lock is held.
-        unsafe { Self::owned(py::PyImport_Import(name.as_ptr())) }?;
+        // SAFETY: a string of ours; the lock is held.
+        let made = unsafe { py::PyImport_Import(name.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }?;
         // What comes back is the first part of the name; the module itself is in the table.
         // SAFETY: as above.
-        unsafe { Self::owned(py::PyImport_GetModule(name.as_ptr())) }
+        let made = unsafe { py::PyImport_GetModule(name.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        unsafe { Self::owned(made) }
     }
 
     /// An object of the module `sys`.
@@ -440,13 +463,17 @@ pub(crate) struct Dict(Object);
 impl Dict {
     pub(crate) fn new() -> Result<Self, Raised> {
         // SAFETY: the result is ours; the lock is held.
-        unsafe { Object::owned(py::PyDict_New()) }.map(Self)
+        let made = unsafe { py::PyDict_New() };
+        // SAFETY: a new reference, or null.
+        unsafe { Object::owned(made) }.map(Self)
     }
 
     #[inline]
     pub(crate) fn copy(&self) -> Result<Self, Raised> {
-        // SAFETY: a dictionary; the result is ours; the lock is held.
-        unsafe { Object::owned(py::PyDict_Copy(self.0.as_ptr())) }.map(Self)
+        // SAFETY: a dictionary; the lock is held.
+        let made = unsafe { py::PyDict_Copy(self.0.as_ptr()) };
+        // SAFETY: a new reference, or null.
+        unsafe { Object::owned(made) }.map(Self)
     }
 
     #[inline]
