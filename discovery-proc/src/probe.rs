@@ -107,7 +107,7 @@ fn probe(files: Vec<String>, limit: Duration) -> Vec<(String, Result<Module, Pro
         files.into_iter().map(|file| Probe::start(file, &environment)).collect();
     while probes.iter().any(Probe::is_running) {
         if Instant::now() >= deadline {
-            probes.iter_mut().for_each(Probe::give_up);
+            probes.iter_mut().for_each(|probe| probe.give_up(ProbeError::TimedOut));
             break;
         }
         wait_for_output(&probes);
@@ -158,6 +158,9 @@ impl Probe {
         let room = (DESCRIPTION_LEN_MAX + 1).saturating_sub(text.len()) as u64;
         // The pipe does not block: that nothing more is there comes as an error.
         let _ = output.take(room).read_to_end(text);
+        if text.len() > DESCRIPTION_LEN_MAX {
+            self.give_up(DescriptionError::TooLong.into());
+        }
     }
 
     fn look_for_ending(&mut self) {
@@ -186,12 +189,12 @@ impl Probe {
         self.state = State::Done(outcome);
     }
 
-    fn give_up(&mut self) {
+    fn give_up(&mut self, reason: ProbeError) {
         let State::Running { pid, .. } = self.state else { return };
         // It is a child that was not waited for, so the pid is still its own. When discovery ends,
         // init takes care of the rest.
         let _ = sys::signal::send(pid, Signal::SIGKILL);
-        self.state = State::Done(Err(ProbeError::TimedOut));
+        self.state = State::Done(Err(reason));
     }
 }
 
