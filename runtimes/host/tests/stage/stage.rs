@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use app_io::{LoopPage, OfferError, RouterChannel, WorkerHalf};
+use app_io::{ChannelError, LoopPage, OfferError, RouterChannel, WorkerHalf};
 use app_proto::{
     RequestId, RequestParts, ResponseHead, ResponseKind, ResponseRecord, ToRouter, ToWorker,
     encode_request,
@@ -29,9 +29,9 @@ use sys::spawn::SpawnPlan;
 /// How long anything may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-type Main = (Sender<MainToPrototype, PrototypeToMain>, Receiver<MainToPrototype, PrototypeToMain>);
-type Router =
-    (Sender<RouterToPrototype, PrototypeToRouter>, Receiver<RouterToPrototype, PrototypeToRouter>);
+type Ends<Tx, Rx> = (Sender<Tx, Rx>, Receiver<Tx, Rx>);
+type Main = Ends<MainToPrototype, PrototypeToMain>;
+type Router = Ends<RouterToPrototype, PrototypeToRouter>;
 
 /// A running prototype. Dropping it hangs up, and waits for its end.
 pub(crate) struct Stage {
@@ -276,9 +276,7 @@ impl Drop for Stage {
     }
 }
 
-async fn recv<Tx, Rx>(
-    port: &mut Option<(Sender<Tx, Rx>, Receiver<Tx, Rx>)>,
-) -> Option<(port_proto::StreamId, Rx)>
+async fn recv<Tx, Rx>(port: &mut Option<Ends<Tx, Rx>>) -> Option<(port_proto::StreamId, Rx)>
 where
     Tx: port_proto::Direction,
     Rx: port_proto::Direction,
@@ -510,6 +508,7 @@ impl Worker {
                 list[channel].read_payload(&record, &mut payload).unwrap();
                 list[channel].advance(&record);
                 list[channel].publish();
+                list[channel].ring().unwrap();
                 return Some((record, payload));
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -522,8 +521,14 @@ impl Worker {
                 let _ = sys::poll::poll(&mut [PollFd::new(&doorbell, PollFlags::IN)], Some(left));
             }
             self.page.wake_up();
-            while let Some((message, _)) = list[channel].receive().unwrap() {
-                assert_eq!(message, ToRouter::Wake);
+            loop {
+                match list[channel].receive() {
+                    Ok(Some((message, _))) => assert_eq!(message, ToRouter::Wake),
+                    Ok(None) => break,
+                    // Its last words may be in the ring.
+                    Err(ChannelError::HungUp) if list[channel].has_records() => break,
+                    Err(error) => panic!("{error} instead of an answer"),
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ def application(environ, start_response):
     f = environ['wsgi.input']
     start_response('200 OK', [])
     try:
-        result = repr(eval(environ['QUERY_STRING']))
+        result = repr(eval(environ['QUERY_STRING'], {'f': f}))
     except Exception as error:
         result = '%s: %s' % (type(error).__name__, error)
     return [result.encode()]
