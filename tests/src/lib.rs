@@ -1,1 +1,63 @@
+//! What the black-box suite is written in: a real unitd in a directory of its own, clients that
+//! speak exact bytes, and waits that end.
+//!
+//! [`Unitd`] is started from the executables in `UNIT_BIN_DIR` and `UNIT_MODULES_DIR` (beside the
+//! test executable when they are not set), on ports nobody else gets, and is known by its process
+//! id only. When it is dropped it is told to stop, and what it leaves behind - a process, a socket,
+//! a pid file, an alert nobody announced - fails the test. When the test fails, its log is printed.
+//!
+//! Nothing here knows how the daemon works inside. What a test lacks (a language, root's rights) it
+//! says aloud; `UNIT_TEST_STRICT=1` makes that a failure.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod client;
+mod control;
+mod load;
+mod log;
+mod place;
+mod ports;
+mod process;
+mod requirements;
+mod unitd;
+mod wait;
+
+pub use client::{Connection, LIMIT, Response, request};
+pub use control::Answer;
+pub use load::{Load, Tally};
+pub use log::Log;
+pub use place::Place;
+pub use process::{Process, everything, process};
+pub use requirements::{is_root, program, pythons, report_skip};
+pub use unitd::Unitd;
+pub use wait::{wait_for, wait_until};
+
+/// Leaves a test that cannot be run here, saying so.
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)*) => {{
+        $crate::report_skip(&format!($($reason)*));
+        return;
+    }};
+}
+
+/// Leaves the test when there is no Python runtime.
+#[macro_export]
+macro_rules! need_python {
+    () => {
+        if $crate::pythons().is_empty() {
+            $crate::skip!("no python runtime in the modules directory");
+        }
+    };
+}
+
+/// Leaves the test when it is not run by root.
+#[macro_export]
+macro_rules! need_root {
+    () => {
+        if !$crate::is_root() {
+            $crate::skip!("needs root");
+        }
+    };
+}
