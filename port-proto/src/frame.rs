@@ -11,10 +11,9 @@
 
 use std::os::fd::OwnedFd;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio_util::codec::{Decoder, Encoder};
 
 use crate::Kind;
 
@@ -207,51 +206,6 @@ impl Header {
     }
 }
 
-/// The one encoder and decoder of packets.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FrameCodec;
-
-impl Encoder<&Packet> for FrameCodec {
-    type Error = std::io::Error;
-
-    fn encode(&mut self, packet: &Packet, out: &mut BytesMut) -> Result<(), Self::Error> {
-        out.reserve(HEADER_LEN + packet.payload.len());
-        packet.header.encode(out);
-        out.put_slice(&packet.payload);
-        Ok(())
-    }
-}
-
-impl Decoder for FrameCodec {
-    type Item = Packet;
-    type Error = FrameError;
-
-    fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Packet>, FrameError> {
-        if bytes.len() < HEADER_LEN {
-            return Ok(None);
-        }
-        let header = Header::decode(bytes)?;
-        let len = HEADER_LEN + header.inline_len();
-        if bytes.len() < len {
-            return Ok(None);
-        }
-        let mut packet = bytes.split_to(len);
-        packet.advance(HEADER_LEN);
-        Ok(Some(Packet { header, payload: packet.to_vec() }))
-    }
-}
-
-/// [`DecodeError`] in the form the codec traits ask for.
-#[derive(Debug, Error)]
-pub enum FrameError {
-    /// The bytes are not a frame.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// Reading them failed.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
-
 /// Decodes one whole packet as a `SOCK_SEQPACKET` read returns it: neither short nor long.
 ///
 /// # Errors
@@ -287,9 +241,9 @@ mod tests {
 
     #[test]
     fn header_bytes_are_pinned() {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         header().encode(&mut out);
-        assert_eq!(&out[..], [1, 21, 1, 1, 4, 3, 2, 1, 3, 0, 0, 0]);
+        assert_eq!(out[..], [1, 21, 1, 1, 4, 3, 2, 1, 3, 0, 0, 0]);
     }
 
     #[test]
@@ -335,11 +289,10 @@ mod tests {
         #[test]
         fn any_bytes_decode_or_fail_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = decode_packet(&bytes);
-            let _ = FrameCodec.decode(&mut BytesMut::from(&bytes[..]));
         }
 
         #[test]
-        fn packets_survive_the_codec(payload in proptest::collection::vec(any::<u8>(), 0..300), stream: u32, last: bool) {
+        fn packets_are_read_as_they_were_written(payload in proptest::collection::vec(any::<u8>(), 0..300), stream: u32, last: bool) {
             let packet = Packet {
                 header: Header {
                     stream: StreamId(stream),
@@ -350,11 +303,10 @@ mod tests {
                 },
                 payload,
             };
-            let mut wire = BytesMut::new();
-            FrameCodec.encode(&packet, &mut wire).unwrap();
-            prop_assert_eq!(&decode_packet(&wire).unwrap(), &packet);
-            prop_assert_eq!(FrameCodec.decode(&mut wire).unwrap().unwrap(), packet);
-            prop_assert!(wire.is_empty());
+            let mut wire = Vec::new();
+            packet.header.encode(&mut wire);
+            wire.extend_from_slice(&packet.payload);
+            prop_assert_eq!(decode_packet(&wire).unwrap(), packet);
         }
     }
 }

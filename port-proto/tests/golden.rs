@@ -9,9 +9,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use bytes::BytesMut;
 use port_proto::*;
-use tokio_util::codec::Encoder;
 
 fn with_fds<T, const N: usize>(body: T) -> WithFds<T, N> {
     let null = || OwnedFd::from(File::open("/dev/null").expect("opens"));
@@ -28,8 +26,9 @@ fn packet(frame: Frame) -> String {
         fds: u8::try_from(frame.fds.len()).expect("few"),
         payload_len: u32::try_from(frame.payload.len()).expect("small"),
     };
-    let mut wire = BytesMut::new();
-    FrameCodec.encode(&Packet { header, payload: frame.payload }, &mut wire).expect("encodes");
+    let mut wire = Vec::new();
+    header.encode(&mut wire);
+    wire.extend_from_slice(&frame.payload);
     let mut text = String::new();
     for (at, byte) in wire.iter().enumerate() {
         if at == HEADER_LEN {
