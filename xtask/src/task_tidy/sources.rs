@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 const NAMES_THAT_SAY_NOTHING: [&str; 5] = ["util", "common", "helpers", "misc", "core"];
 
 /// Directories that hold nothing of ours.
-const FOREIGN: [&str; 5] = [".git", ".unit", "node_modules", "corpus", "artifacts"];
+const FOREIGN: [&str; 6] = [".git", ".unit", "node_modules", "corpus", "artifacts", "seeds"];
 
 /// Text files in which an open end would be looked for in vain by its author.
 const TEXT: [&str; 10] = ["rs", "md", "toml", "py", "sh", "json", "html", "css", "js", "yml"];
@@ -26,7 +26,8 @@ pub(crate) fn check(workspace: &Workspace, wrong: &mut Vec<String>) -> Result<()
         if !extension.is_some_and(|extension| TEXT.contains(&extension)) {
             continue;
         }
-        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let text = fs::read(file).with_context(|| file.display().to_string())?;
+        let text = String::from_utf8_lossy(&text);
         let mut found = open_ends(&text);
         if extension == Some("rs") {
             found.extend(judge_rust(name, &text));
