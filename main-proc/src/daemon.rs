@@ -75,6 +75,28 @@ pub enum Event {
 #[derive(Clone)]
 pub struct Events(mpsc::Sender<Event>);
 
+/// Where the daemon hears of them.
+pub struct Arrivals {
+    events: Events,
+    receiver: mpsc::Receiver<Event>,
+}
+
+impl Arrivals {
+    /// Listens to signals from now on. Call it inside a `LocalSet`.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn listen() -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(EVENTS_MAX);
+        let events = Events(sender);
+        for which in SIGNALS {
+            let signals = signal(SignalKind::from_raw(which as i32))?;
+            spawn_local(events.clone().forward_signals(which, signals));
+        }
+        Ok(Self { events, receiver })
+    }
+}
+
 impl Events {
     /// Reports one. Without a daemon to hear it, it has no meaning any more.
     pub async fn send(&self, event: Event) {
@@ -151,8 +173,7 @@ pub struct Daemon {
     modules: Modules,
     /// Whether controller and router have been started before.
     started: Vec<CoreRole>,
-    events: Events,
-    arrivals: mpsc::Receiver<Event>,
+    arrivals: Arrivals,
 }
 
 /// Whether the daemon came to a good end.
@@ -165,27 +186,18 @@ pub enum End {
 }
 
 impl Daemon {
-    /// A daemon that has started nothing yet. Call it inside a `LocalSet`.
-    ///
-    /// # Errors
-    /// When signals cannot be listened to.
-    pub fn new(parts: Parts) -> std::io::Result<Self> {
-        let (sender, arrivals) = mpsc::channel(EVENTS_MAX);
-        let events = Events(sender);
-        for which in SIGNALS {
-            let signals = signal(SignalKind::from_raw(which as i32))?;
-            spawn_local(events.clone().forward_signals(which, signals));
-        }
+    /// A daemon that has started nothing yet.
+    #[must_use]
+    pub fn new(parts: Parts, arrivals: Arrivals) -> Self {
         let pid = Pid(sys::process::id().as_raw());
-        Ok(Self {
+        Self {
             parts,
             supervisor: Supervisor::new(pid, Instant::now()),
             peers: HashMap::new(),
             modules: Modules::default(),
             started: Vec::new(),
-            events,
             arrivals,
-        })
+        }
     }
 
     /// Runs until the last process is gone, and removes the daemon's sockets.
@@ -195,8 +207,10 @@ impl Daemon {
                 break end;
             }
             let arrival = match self.supervisor.deadline() {
-                Some(deadline) => timeout_at(deadline.into(), self.arrivals.recv()).await.ok(),
-                None => Some(self.arrivals.recv().await),
+                Some(deadline) => {
+                    timeout_at(deadline.into(), self.arrivals.receiver.recv()).await.ok()
+                }
+                None => Some(self.arrivals.receiver.recv().await),
             };
             if let Some(Some(event)) = arrival {
                 self.take(event);
@@ -271,7 +285,7 @@ impl Daemon {
             }
         };
         let identity = self.supervisor.started(role.role(), Pid(pid.as_raw()), Instant::now());
-        let (events, main) = (self.events.clone(), self.supervisor.main());
+        let (events, main) = (self.arrivals.events.clone(), self.supervisor.main());
         match role {
             CoreRole::Discovery => spawn_local(events.attend(
                 port,
@@ -486,7 +500,7 @@ impl Daemon {
         let pid = Pid(executed.pid.as_raw());
         let role = port_proto::Role::Prototype;
         let identity = self.supervisor.started(role, pid, Instant::now());
-        let (events, main) = (self.events.clone(), self.supervisor.main());
+        let (events, main) = (self.arrivals.events.clone(), self.supervisor.main());
         spawn_local(prototype::settle(executed, asked, main, identity, events));
         Ok(())
     }

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use port_proto::ListenAddress;
 use sys::errno::Described;
+use sys::signal::BlockAll;
 use tokio::task::LocalSet;
 
 use crate::background::{Detached, Readiness, detach};
 use crate::command_line::{Command, Options, Parsed, parse};
 use crate::control_socket::{Access, ControlSocket};
-use crate::daemon::{Daemon, End, Parts};
+use crate::daemon::{Arrivals, Daemon, End, Parts};
 use crate::defaults::Defaults;
 use crate::environment::Environment;
 use crate::executables::Executables;
@@ -93,7 +94,8 @@ fn start(options: Options, invocation: Invocation) -> Result<u8, Failed> {
     let title = title(&invocation.words);
     let prepared = prepare(options, invocation)?;
     let control = &prepared.control;
-    // What fails from here on must not leave the socket's temporary file behind.
+    // From here on there are files to be removed again: a signal waits until the daemon hears it.
+    let blocked = BlockAll::new().map_err(fail)?;
     let outcome = open_log(&prepared.options.log)
         .and_then(|()| if prepared.daemonise { detach_now() } else { Ok(None) });
     match outcome {
@@ -103,14 +105,11 @@ fn start(options: Options, invocation: Invocation) -> Result<u8, Failed> {
         }
         // The daemon owns the files now.
         Ok(Some(Detached::Starter(starter))) => {
-            if starter.wait() {
-                Ok(STATUS_DONE)
-            } else {
-                Err(Failed)
-            }
+            drop(blocked);
+            if starter.wait() { Ok(STATUS_DONE) } else { Err(Failed) }
         }
-        Ok(Some(Detached::Daemon(readiness))) => run_daemon(prepared, readiness, &title),
-        Ok(None) => run_daemon(prepared, Readiness::unasked(), &title),
+        Ok(Some(Detached::Daemon(readiness))) => run_daemon(prepared, readiness, blocked, &title),
+        Ok(None) => run_daemon(prepared, Readiness::unasked(), blocked, &title),
     }
 }
 
@@ -218,7 +217,12 @@ fn title(words: &[String]) -> String {
 }
 
 /// The steps of the process that stays.
-fn run_daemon(prepared: Prepared, readiness: Readiness, title: &str) -> Result<u8, Failed> {
+fn run_daemon(
+    prepared: Prepared,
+    readiness: Readiness,
+    blocked: BlockAll,
+    title: &str,
+) -> Result<u8, Failed> {
     let Prepared { options, control, .. } = &prepared;
     let pid_file = match PidFile::write(&options.pid, sys::process::id()) {
         Ok(pid_file) => pid_file,
@@ -232,35 +236,42 @@ fn run_daemon(prepared: Prepared, readiness: Readiness, title: &str) -> Result<u
         Ok(mut area) => area.set(title),
         Err(error) => unit_log::warn!("process title cannot be set {}", Described(&error)),
     }
-    let status = serve(prepared, readiness);
+    let status = serve(prepared, readiness, blocked);
     pid_file.remove();
     status
 }
 
-fn serve(prepared: Prepared, readiness: Readiness) -> Result<u8, Failed> {
+fn serve(prepared: Prepared, readiness: Readiness, blocked: BlockAll) -> Result<u8, Failed> {
     let Prepared { options, mut control, daemonise, .. } = prepared;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let published = control.publish().map_err(fail);
-    let (Ok(runtime), Ok(())) = (runtime, published) else {
-        control.remove();
-        return Err(Failed);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            control.remove();
+            return Err(fail(format!("epoll_create() failed {}", Described(&error))));
+        }
     };
-    let parts = Parts {
-        starter: prepared.starter,
-        executables: prepared.executables,
-        environment: prepared.environment,
-        control,
-        listeners: prepared.listeners,
-        store: prepared.store,
-        modules_dir: options.modules_dir.into(),
-        tmp_dir: options.tmp_dir,
-        log: options.log,
-        in_background: daemonise,
-    };
-    readiness.tell();
     LocalSet::new().block_on(&runtime, async {
-        let daemon = Daemon::new(parts).map_err(fail)?;
-        match daemon.run().await {
+        let arrivals = Arrivals::listen().map_err(fail);
+        let published = control.publish().map_err(fail);
+        let (Ok(arrivals), Ok(())) = (arrivals, published) else {
+            control.remove();
+            return Err(Failed);
+        };
+        drop(blocked);
+        readiness.tell();
+        let parts = Parts {
+            starter: prepared.starter,
+            executables: prepared.executables,
+            environment: prepared.environment,
+            control,
+            listeners: prepared.listeners,
+            store: prepared.store,
+            modules_dir: options.modules_dir.into(),
+            tmp_dir: options.tmp_dir,
+            log: options.log,
+            in_background: daemonise,
+        };
+        match Daemon::new(parts, arrivals).run().await {
             End::Stopped => Ok(STATUS_DONE),
             End::Failed => Err(Failed),
         }

@@ -22,6 +22,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     a_start_leaves_what_supervisors_rely_on,
     in_the_background_the_starter_waits_until_it_is_up,
     a_failed_start_in_the_background_is_a_failed_command,
+    a_stop_at_any_moment_of_the_start_leaves_nothing,
     a_missing_role_executable_is_named,
     a_socket_in_use_is_respected,
     a_role_of_another_release_ends_the_start,
@@ -142,6 +143,21 @@ fn a_failed_start_in_the_background_is_a_failed_command() {
     let stderr = fs::read_to_string(world.path("stderr")).unwrap();
     let said = "open(\"/nonexistent/unit.log\") failed (2: No such file or directory)";
     assert!(stderr.contains(said), "{stderr}");
+}
+
+fn a_stop_at_any_moment_of_the_start_leaves_nothing() {
+    for _ in 0..20 {
+        let world = World::new();
+        let mut unitd = world.command().arg("--no-daemon").spawn().unwrap();
+        let pid = world.path("unit.pid");
+        wait_for("the pid file", || pid.exists().then_some(()));
+        world.signal(i32::try_from(unitd.id()).unwrap(), "TERM");
+        let status = wait_for("unitd to end", || unitd.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{}", world.log());
+        for name in ["control.sock", "control.sock.tmp", "unit.pid"] {
+            assert!(!world.path(name).exists(), "{name} is left");
+        }
+    }
 }
 
 fn a_missing_role_executable_is_named() {
