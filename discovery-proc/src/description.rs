@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn believes_nothing_that_is_not_right() {
-        let with = |members: &str| read("f", format!("{{\"unit\":\"2.0.0\",{members}}}").as_bytes());
+        let with =
+            |members: &str| read("f", format!("{{\"unit\":\"2.0.0\",{members}}}").as_bytes());
         assert_eq!(
             read("f", br#"{"unit":"1.35.0","something":"else"}"#),
             Err(DescriptionError::Incompatible("1.35.0".into()))
