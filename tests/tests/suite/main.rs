@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod control_api;
+mod http;
+mod routing;
 mod startup;
+mod statics;
