@@ -1,7 +1,7 @@
 //! A unitd of our own in a private directory: started, configured, asked and stopped.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -85,7 +85,7 @@ impl Unitd {
             command.args(["--user", &user]);
         }
         // What it says before its log file is open would otherwise stand among our own lines.
-        let early = fs::OpenOptions::new().append(true).create(true).open(&log)?;
+        let early = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&log)?;
         let child =
             command.stdin(Stdio::null()).stderr(early).process_group(0).spawn().with_context(
                 || format!("cannot start {}", place.bin_dir.join("unitd").display()),
