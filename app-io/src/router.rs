@@ -121,15 +121,21 @@ impl RouterChannel {
         set_request_id(record, id);
         // Descriptors go first: when the worker sees the record, they are there.
         if let Some(body) = body
-            && !self.send(ToWorker::Body(id), &[body])?
+            && !self.send_or_wait(ToWorker::Body(id), &[body])?
         {
             return Err(OfferError::Full);
         }
         if inline {
             REQUEST.write(&self.memory, self.request_head, record)?;
         } else {
-            let file = sys::memfd::sealed("unit-request", record)?;
-            if !self.send(ToWorker::Record(id), &[file.as_fd()])? {
+            let sent = match sys::memfd::sealed("unit-request", record) {
+                Ok(file) => self.send_or_wait(ToWorker::Record(id), &[file.as_fd()])?,
+                Err(error) if is_shortage(&error) => false,
+                Err(error) => return Err(error.into()),
+            };
+            if !sent {
+                // The body that was sent ahead must not be taken for the next request's.
+                self.slots[slot as usize].generation = id.next().generation;
                 return Err(OfferError::Full);
             }
             REQUEST.write(&self.memory, self.request_head, &record_file_stub(record))?;
@@ -321,6 +327,19 @@ impl RouterChannel {
         send_doorbell(self.doorbell.as_fd(), &message.encode(), fds)
     }
 
+    /// As [`Self::send`], but `false` also when the system has no room for descriptors at the moment:
+    /// that is not the worker's fault.
+    fn send_or_wait(
+        &self,
+        message: ToWorker,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<bool, ChannelError> {
+        match self.send(message, fds) {
+            Err(ChannelError::Io(error)) if is_shortage(&error) => Ok(false),
+            sent => sent,
+        }
+    }
+
     /// Takes one packet off the doorbell, with its descriptor if it has one.
     ///
     /// # Errors
@@ -336,6 +355,14 @@ impl RouterChannel {
         }
         Ok(Some((message, fds.pop())))
     }
+}
+
+/// Descriptors or memory have run out: later it may work.
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    const SHORTAGES: [Errno; 5] =
+        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::TOOMANYREFS];
+    Errno::from_io_error(error).is_some_and(|errno| SHORTAGES.contains(&errno))
 }
 
 pub(crate) fn send_doorbell(

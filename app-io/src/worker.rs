@@ -218,7 +218,11 @@ impl WorkerChannel {
                 let fds = <[OwnedFd; 3]>::try_from(fds).map_err(|_| ChannelError::Doorbell)?;
                 events.push(WorkerEvent::Attach(fds));
             }
-            ToWorker::Body(id) => self.bodies.extend(fds.pop().map(|fd| (id, fd))),
+            ToWorker::Body(id) => {
+                // One that was sent for an earlier use of the slot and never followed by a record.
+                self.bodies.retain(|(of, _)| of.slot != id.slot);
+                self.bodies.extend(fds.pop().map(|fd| (id, fd)));
+            }
             ToWorker::Record(id) => self.records.extend(fds.pop().map(|fd| (id, fd))),
             ToWorker::Log => events.extend(fds.pop().map(WorkerEvent::Log)),
         }

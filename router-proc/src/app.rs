@@ -7,4 +7,4 @@ mod worker;
 
 pub use dispatcher::{Dispatcher, QueueFull};
 pub use exchange::{Answer, Event, Exchange, Failure, FilePart};
-pub use worker::{Worker, WorkerKey};
+pub use worker::{Received, Worker, WorkerKey};

@@ -22,7 +22,7 @@ pub use spool::Body;
 pub use stream::Stream;
 
 use crate::event_loop::{EventLoop, LoopConf, Timer, give_away};
-use crate::http::{HeadParser, RequestHead, write_idle_timeout};
+use crate::http::{HeadParser, RequestFacts, RequestHead, write_idle_timeout};
 use crate::routing::{RequestCache, ResponseFields};
 use crate::snapshot::ListenerId;
 use application::AddressTexts;
@@ -128,8 +128,8 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: L
     loop {
         match connection.serve_one().await {
             Next::KeepAlive => {}
-            Next::Close => break,
-            Next::Linger => {
+            Next::Close if !connection.has_unread() => break,
+            Next::Close | Next::Linger => {
                 connection.linger().await;
                 break;
             }
@@ -158,14 +158,16 @@ impl Connection {
             return Next::Close;
         };
         let conf = self.event_loop.conf();
-        let next = if conf.snapshot.listeners.contains_key(&self.listener)
-            && !self.event_loop.is_stopping()
-        {
+        let mut next = if conf.snapshot.listeners.contains_key(&self.listener) {
             self.serve_request(&conf, &mut buffers).await
         } else {
             // The address is no longer served.
             self.refuse_idle(&mut buffers).await
         };
+        if next == Next::KeepAlive && self.was_removed(&conf) {
+            // It was removed meanwhile; the client need not find out by its next request.
+            next = self.refuse_idle(&mut buffers).await;
+        }
         self.event_loop.return_buffers(buffers);
         if next == Next::KeepAlive {
             self.is_idle = true;
@@ -203,6 +205,18 @@ impl Connection {
         } else {
             Next::Close
         }
+    }
+
+    /// Whether the address has left the configuration since `conf` was current.
+    fn was_removed(&self, conf: &Rc<LoopConf>) -> bool {
+        let current = self.event_loop.conf();
+        !Rc::ptr_eq(conf, &current) && !current.snapshot.listeners.contains_key(&self.listener)
+    }
+
+    /// What framing the answer depends on; the last one of a loop that stops ends the connection.
+    fn facts(&self, buffers: &Buffers) -> RequestFacts {
+        let facts = buffers.head.facts();
+        if self.event_loop.is_stopping() { facts.closing() } else { facts }
     }
 
     /// Both ends of the connection: the client's and ours.

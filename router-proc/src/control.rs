@@ -77,6 +77,8 @@ pub(crate) struct Control {
     current: RefCell<Vec<Rc<App>>>,
     /// A configuration that waits for its commit.
     prepared: RefCell<Option<Prepared>>,
+    /// One change of configuration at a time, also when controllers are exchanged in mid-update.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// Runs the router until main says to stop or hangs up.
@@ -117,7 +119,7 @@ pub async fn serve(
     spawn_local(async move {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            looking.stop_idle_workers();
+            looking.look_after_workers();
         }
     });
     let quit = loop {
@@ -204,6 +206,7 @@ impl Control {
             next_listener: RefCell::new(0),
             current: RefCell::new(Vec::new()),
             prepared: RefCell::new(None),
+            changing: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -216,12 +219,19 @@ impl Control {
             }
             let started = spawn(index, Arc::clone(&self.peers), self.notices.clone())
                 .map_err(|error| RouterError::Loop { index, error })?;
-            for app in self.apps.borrow().values() {
+            // The loops that have something of a leaving application were counted already.
+            let apps: Vec<Rc<App>> = self
+                .apps
+                .borrow()
+                .values()
+                .filter(|app| !app.is_leaving())
+                .map(Rc::clone)
+                .collect();
+            for app in &apps {
                 // The loop lives as long as this thread; what it is sent arrives.
                 let _ = started.commands.send(Command::AddApps(vec![app.spec()]));
             }
             self.loops.borrow_mut().push(started);
-            let apps: Vec<Rc<App>> = self.apps.borrow().values().map(Rc::clone).collect();
             for app in apps {
                 app.attach_loop(self, index);
             }
@@ -275,6 +285,11 @@ impl Control {
                 Notice::WorkerLost { key, broke_rules } => {
                     if let Some(app) = self.app(key.app) {
                         app.worker_lost(key, broke_rules);
+                    }
+                }
+                Notice::WorkerHung(key) => {
+                    if let Some(app) = self.app(key.app) {
+                        app.worker_hung(key);
                     }
                 }
                 Notice::Demand(id) => {
@@ -380,10 +395,12 @@ impl Control {
         Ok(())
     }
 
-    /// Stops workers that were idle for longer than their application keeps them.
-    fn stop_idle_workers(&self) {
+    /// Stops workers that were idle for longer than their application keeps them, and ends those
+    /// that should have ended.
+    fn look_after_workers(&self) {
         for app in self.apps.borrow().values() {
             app.stop_idle_workers(self);
+            app.look_after();
         }
     }
 

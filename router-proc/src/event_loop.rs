@@ -53,6 +53,8 @@ pub struct AppSpec {
     pub app: u32,
     /// Milliseconds it may take between two words.
     pub timeout_ms: Option<u64>,
+    /// Whether it may be given more workers than are always there.
+    pub can_grow: bool,
     /// Requests queued or being processed, over all loops.
     pub active: Arc<std::sync::atomic::AtomicU64>,
 }
@@ -108,7 +110,9 @@ pub enum Notice {
         /// It did not merely hang up, but broke the protocol.
         broke_rules: bool,
     },
-    /// Requests of this application wait, and no worker can take them.
+    /// A worker has been at a request for long after its time was over.
+    WorkerHung(WorkerKey),
+    /// The workers of this application are being used, or requests wait for one.
     Demand(u32),
     /// Nothing of the application is left on the loop.
     AppGone {
@@ -260,7 +264,12 @@ impl EventLoop {
         self.tell_control(Notice::WorkerLost { key: worker.key(), broke_rules });
     }
 
-    /// Tells the control thread that an application needs workers.
+    /// Tells the control thread that a worker does not come back from a request.
+    pub fn worker_hung(&self, worker: &Rc<Worker>) {
+        self.tell_control(Notice::WorkerHung(worker.key()));
+    }
+
+    /// Tells the control thread that an application may need workers.
     pub fn demand(&self, app: u32) {
         self.tell_control(Notice::Demand(app));
     }
@@ -294,10 +303,14 @@ impl EventLoop {
     }
 
     /// Takes in all answers, and wakes the workers that sleep over something they were given.
-    fn drain(&self) {
-        let busy: Vec<(Rc<Worker>, Rc<Dispatcher>)> = self.busy.borrow().clone();
-        for (worker, dispatcher) in &busy {
-            dispatcher.drain(worker);
+    pub(crate) fn drain(&self) {
+        let mut at = 0;
+        loop {
+            // The list changes while answers are taken in: a lost worker leaves it, another joins.
+            let next = self.busy.borrow().get(at).cloned();
+            let Some((worker, dispatcher)) = next else { break };
+            dispatcher.drain(&worker);
+            at += 1;
         }
         self.ring();
         self.busy.borrow_mut().retain(|(worker, _)| worker.in_flight() > 0);
@@ -356,21 +369,37 @@ impl EventLoop {
         self.forget_left_apps();
     }
 
+    /// Forgets an application once nothing of it is left.
+    pub(crate) fn drop_app(&self, app: u32) {
+        self.leaving.borrow_mut().push(app);
+        self.forget_left_apps();
+    }
+
     /// Drops the applications of which nothing is left.
-    fn forget_left_apps(&self) {
+    pub(crate) fn forget_left_apps(&self) {
         let mut leaving = self.leaving.borrow_mut();
         leaving.retain(|app| {
             let gone = match self.dispatchers.borrow().get(app) {
-                // Only the map holds it: no configuration, no request, no busy worker.
-                Some(dispatcher) => Rc::strong_count(dispatcher) == 1 && dispatcher.is_quiet(),
+                Some(dispatcher) => self.is_only_mine(dispatcher) && dispatcher.is_forsaken(),
                 None => true,
             };
             if gone {
-                self.dispatchers.borrow_mut().remove(app);
+                if let Some(dispatcher) = self.dispatchers.borrow_mut().remove(app) {
+                    self.busy.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, &dispatcher));
+                    dispatcher.dissolve();
+                }
                 self.tell_control(Notice::AppGone { app: *app, index: self.index });
             }
             !gone
         });
+    }
+
+    /// Whether no configuration and no request holds a dispatcher any more.
+    fn is_only_mine(&self, dispatcher: &Rc<Dispatcher>) -> bool {
+        let busy = self.busy.borrow();
+        let as_busy = busy.iter().filter(|(_, other)| Rc::ptr_eq(other, dispatcher)).count();
+        // The map holds it too.
+        Rc::strong_count(dispatcher) == as_busy + 1
     }
 
     /// Whether the tick has anything to look at.

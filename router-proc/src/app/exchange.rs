@@ -1,6 +1,7 @@
 //! One request on its way through an application, and its answer on the way back.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -8,6 +9,9 @@ use std::task::{Context, Poll, Waker};
 use app_proto::{RequestId, WINDOW};
 
 use super::{Dispatcher, Worker};
+
+/// The most files of one answer that wait for a slow client: each is a descriptor.
+const FILES_MAX: usize = 16;
 
 /// Where an exchange is.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub(super) enum Place {
 /// slot; the connection holds an [`Answer`], and a connection that leaves frees no slot.
 #[derive(Debug)]
 pub struct Exchange {
+    /// Counts the requests of the dispatcher: the lower one has waited longer.
+    pub(super) number: u64,
     /// The encoded request; kept until the worker is known to have claimed it.
     pub(super) record: RefCell<Vec<u8>>,
     /// The spooled body, kept as long.
@@ -33,6 +39,8 @@ pub struct Exchange {
     waker: RefCell<Option<Waker>>,
     /// Nobody reads the answer.
     abandoned: Cell<bool>,
+    /// Its time was over before its worker was done with it.
+    pub(super) timed_out: Cell<bool>,
     /// Milliseconds of the loop's clock at which the wait ends; `u64::MAX` for never.
     pub(super) deadline_ms: Cell<u64>,
 }
@@ -43,11 +51,19 @@ struct Inbox {
     head: Option<Vec<u8>>,
     had_head: bool,
     body: Vec<u8>,
-    file: Option<FilePart>,
+    /// What follows behind `body`: files, and the bytes between them.
+    later: VecDeque<Part>,
     /// Body bytes received that the connection has not passed on.
     unread: u64,
     last: bool,
     failure: Option<Failure>,
+}
+
+/// A part of a body.
+#[derive(Debug)]
+enum Part {
+    Bytes(Vec<u8>),
+    File(FilePart),
 }
 
 /// A stretch of a file that an application answers with.
@@ -104,14 +120,21 @@ pub enum Event {
 pub(super) struct Violation(pub(super) &'static str);
 
 impl Exchange {
-    pub(super) fn new(record: Vec<u8>, body: Option<Rc<OwnedFd>>, deadline_ms: u64) -> Rc<Self> {
+    pub(super) fn new(
+        number: u64,
+        record: Vec<u8>,
+        body: Option<Rc<OwnedFd>>,
+        deadline_ms: u64,
+    ) -> Rc<Self> {
         Rc::new(Self {
+            number,
             record: RefCell::new(record),
             body: RefCell::new(body),
             place: RefCell::new(Place::Queued),
             inbox: RefCell::new(Inbox::default()),
             waker: RefCell::new(None),
             abandoned: Cell::new(false),
+            timed_out: Cell::new(false),
             deadline_ms: Cell::new(deadline_ms),
         })
     }
@@ -122,13 +145,15 @@ impl Exchange {
         }
     }
 
-    /// Nobody reads the answer from now on.
-    pub(super) fn abandon(&self) {
+    /// Nobody reads the answer from now on. Returns how many bytes of it were not passed on: the
+    /// worker may be waiting for credit for them.
+    pub(super) fn abandon(&self) -> usize {
         self.abandoned.set(true);
         let mut inbox = self.inbox.borrow_mut();
         inbox.head = None;
         inbox.body = Vec::new();
-        inbox.file = None;
+        inbox.later.clear();
+        usize::try_from(std::mem::take(&mut inbox.unread)).unwrap_or(usize::MAX)
     }
 
     /// Whether nobody reads the answer.
@@ -141,13 +166,16 @@ impl Exchange {
         self.inbox.borrow().had_head
     }
 
-    /// Takes the payload of a head record. Returns how many body bytes are in it.
+    /// Takes the payload of a head record.
     pub(super) fn take_head(&self, payload: Vec<u8>, last: bool) -> Result<(), Violation> {
         let mut inbox = self.inbox.borrow_mut();
         if inbox.had_head {
             return Err(Violation("a second response head"));
         }
         inbox.had_head = true;
+        if self.abandoned.get() {
+            return Ok(());
+        }
         inbox.unread = inbox.unread.saturating_add(payload.len() as u64);
         inbox.head = Some(payload);
         inbox.last = last;
@@ -167,6 +195,9 @@ impl Exchange {
         if !inbox.had_head {
             return Err(Violation("a response body before its head"));
         }
+        if self.abandoned.get() {
+            return Ok(Ok(()));
+        }
         inbox.unread = inbox.unread.saturating_add(len as u64);
         // The head may be as large as half a ring and counts too; beyond that the worker has
         // written more than it was given credit for.
@@ -174,7 +205,7 @@ impl Exchange {
             return Err(Violation("more body than it has credit for"));
         }
         inbox.last = last;
-        let result = if self.abandoned.get() { Ok(()) } else { read(&mut inbox.body) };
+        let result = read(inbox.tail());
         drop(inbox);
         self.wake();
         Ok(result)
@@ -183,10 +214,17 @@ impl Exchange {
     /// Takes a stretch of a file.
     pub(super) fn take_file(&self, part: FilePart, last: bool) -> Result<(), Violation> {
         let mut inbox = self.inbox.borrow_mut();
-        if !inbox.had_head || inbox.file.is_some() {
-            return Err(Violation("a file out of turn"));
+        if !inbox.had_head {
+            return Err(Violation("a file before the response head"));
         }
-        inbox.file = Some(part);
+        if self.abandoned.get() {
+            return Ok(());
+        }
+        let files = inbox.later.iter().filter(|part| matches!(part, Part::File(_))).count();
+        if files >= FILES_MAX {
+            return Err(Violation("too many files at once"));
+        }
+        inbox.later.push_back(Part::File(part));
         inbox.last = last;
         drop(inbox);
         self.wake();
@@ -206,6 +244,22 @@ impl Exchange {
     }
 }
 
+impl Inbox {
+    /// Where the next body bytes go.
+    fn tail(&mut self) -> &mut Vec<u8> {
+        if self.later.is_empty() {
+            return &mut self.body;
+        }
+        if !matches!(self.later.back(), Some(Part::Bytes(_))) {
+            self.later.push_back(Part::Bytes(Vec::new()));
+        }
+        match self.later.back_mut() {
+            Some(Part::Bytes(bytes)) => bytes,
+            Some(Part::File(_)) | None => &mut self.body,
+        }
+    }
+}
+
 /// The connection's hold on its exchange. Dropping it gives the request up.
 #[derive(Debug)]
 pub struct Answer {
@@ -218,16 +272,23 @@ impl Answer {
     pub fn poll_event(&mut self, cx: &mut Context<'_>, body: &mut Vec<u8>) -> Poll<Event> {
         let mut inbox = self.exchange.inbox.borrow_mut();
         if let Some(payload) = inbox.head.take() {
-            let last = inbox.last && inbox.body.is_empty() && inbox.file.is_none();
+            let last = inbox.last && inbox.body.is_empty() && inbox.later.is_empty();
             return Poll::Ready(Event::Head { payload, last });
         }
         if !inbox.body.is_empty() {
             std::mem::swap(&mut inbox.body, body);
-            let last = inbox.last && inbox.file.is_none();
+            let last = inbox.last && inbox.later.is_empty();
             return Poll::Ready(Event::Body { last });
         }
-        if let Some(part) = inbox.file.take() {
-            return Poll::Ready(Event::File { part, last: inbox.last });
+        if let Some(part) = inbox.later.pop_front() {
+            let last = inbox.last && inbox.later.is_empty();
+            return Poll::Ready(match part {
+                Part::File(part) => Event::File { part, last },
+                Part::Bytes(bytes) => {
+                    *body = bytes;
+                    Event::Body { last }
+                }
+            });
         }
         if inbox.last {
             return Poll::Ready(Event::Body { last: true });
@@ -259,7 +320,6 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.exchange.abandon();
         self.dispatcher.give_up(&self.exchange);
     }
 }

@@ -20,6 +20,10 @@ const DEPTH_MAX: u32 = 64;
 /// little enough that nobody notices having waited behind another.
 const AHEAD_US: u32 = 400;
 
+/// How many packets of a doorbell are read in one go: a worker that sends without end must not
+/// keep the loop.
+const PACKETS_MAX: usize = 64;
+
 /// A worker of one application; the number is the router's and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerKey {
@@ -37,7 +41,7 @@ pub struct Worker {
     /// Its load, over all loops.
     gauge: Arc<WorkerGauge>,
     /// The exchanges in the channel, by slot.
-    exchanges: RefCell<Vec<Option<Rc<Exchange>>>>,
+    exchanges: RefCell<Vec<Option<(RequestId, Rc<Exchange>)>>>,
     /// Those that were not seen claimed, oldest first.
     unclaimed: RefCell<VecDeque<(RequestId, Rc<Exchange>)>>,
     /// Files that arrived ahead of their records.
@@ -48,13 +52,19 @@ pub struct Worker {
     is_lost: Cell<bool>,
     /// No new requests: the worker is being replaced.
     is_retired: Cell<bool>,
+    /// The oldest request it had not begun when that was last looked at.
+    waiting_since: Cell<Option<RequestId>>,
+    /// It is at one request for so long that none is handed to it ahead.
+    is_stuck: Cell<bool>,
 }
 
-/// What a drain found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Drained {
-    /// Requests that were answered to the end.
-    pub(super) finished: usize,
+/// What a doorbell brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The application is loaded.
+    pub became_ready: bool,
+    /// There may be more to read.
+    pub has_more: bool,
 }
 
 impl Worker {
@@ -72,6 +82,8 @@ impl Worker {
             is_ready: Cell::new(false),
             is_lost: Cell::new(false),
             is_retired: Cell::new(false),
+            waiting_since: Cell::new(None),
+            is_stuck: Cell::new(false),
         })
     }
 
@@ -114,13 +126,16 @@ impl Worker {
         channel.in_flight() == 0 && self.gauge.in_flight() == 0
     }
 
-    /// Requests handed out that it has not begun.
-    pub(super) fn waiting(&self) -> usize {
+    /// Requests handed out that it has not begun. Those it has are given `deadline_ms` from here.
+    pub(super) fn waiting(&self, deadline_ms: u64) -> usize {
         let channel = self.channel.borrow();
         let mut unclaimed = self.unclaimed.borrow_mut();
         while let Some((id, exchange)) = unclaimed.front() {
             if channel.is_offered(*id) {
                 break;
+            }
+            if channel.knows(*id) && !exchange.timed_out.get() {
+                exchange.deadline_ms.set(deadline_ms);
             }
             // Claimed, or over: the copy is not needed any more.
             exchange.record.take();
@@ -130,10 +145,31 @@ impl Worker {
         unclaimed.len()
     }
 
+    /// Whether the request was not seen begun.
+    pub(super) fn waits_for(&self, id: RequestId) -> bool {
+        self.unclaimed.borrow().iter().any(|(of, _)| *of == id)
+    }
+
     /// Whether one more may be handed out ahead.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self, deadline_ms: u64) -> bool {
+        if self.is_stuck.get() && self.in_flight() > 0 {
+            return false;
+        }
         let depth = (AHEAD_US / self.service_us.get().max(1)).clamp(1, DEPTH_MAX);
-        self.waiting() < depth as usize
+        self.waiting(deadline_ms) < depth as usize
+    }
+
+    /// Whether what waits here has waited since the last call, and longer than it should.
+    pub(super) fn is_late(&self, deadline_ms: u64) -> bool {
+        self.waiting(deadline_ms);
+        let oldest = self.unclaimed.borrow().front().map(|(id, _)| *id);
+        let before = self.waiting_since.replace(oldest);
+        oldest.is_some() && before == oldest
+    }
+
+    /// Hands it nothing ahead before it has finished something.
+    pub(super) fn set_stuck(&self) {
+        self.is_stuck.set(true);
     }
 
     /// Hands it a request. `Ok(false)`: not now.
@@ -154,7 +190,7 @@ impl Worker {
             if exchanges.len() <= slot {
                 exchanges.resize(slot + 1, None);
             }
-            exchanges[slot] = Some(Rc::clone(exchange));
+            exchanges[slot] = Some((id, Rc::clone(exchange)));
         }
         exchange.place.replace(Place::Offered(Rc::clone(self), id));
         self.gauge.begin();
@@ -164,30 +200,51 @@ impl Worker {
 
     /// Takes a request back; `false` when the worker has begun it.
     pub(super) fn revoke(&self, id: RequestId) -> bool {
-        if !self.channel.borrow_mut().revoke(id) {
+        if !self.take_back(id) {
             return false;
         }
-        self.forget(id);
         self.unclaimed.borrow_mut().retain(|(of, _)| *of != id);
         true
     }
 
-    /// Takes back the request it would come to last.
-    pub(super) fn revoke_newest(&self) -> Option<Rc<Exchange>> {
-        let (id, exchange) = self.unclaimed.borrow_mut().pop_back()?;
-        if !self.channel.borrow_mut().revoke(id) {
-            return None;
+    /// Takes back the request that has waited longest.
+    pub(super) fn revoke_oldest(&self) -> Option<Rc<Exchange>> {
+        loop {
+            let (id, exchange) = self.unclaimed.borrow_mut().pop_front()?;
+            if self.take_back(id) {
+                return Some(exchange);
+            }
         }
-        self.forget(id);
-        Some(exchange)
     }
 
-    fn forget(&self, id: RequestId) {
-        if let Some(place) = self.exchanges.borrow_mut().get_mut(id.slot as usize)
-            && place.take().is_some()
-        {
-            self.gauge.end(1);
+    /// Takes back everything it has not begun, oldest first.
+    pub(super) fn revoke_all(&self) -> Vec<Rc<Exchange>> {
+        std::iter::from_fn(|| self.revoke_oldest()).collect()
+    }
+
+    fn take_back(&self, id: RequestId) -> bool {
+        // Who has answered has begun, whatever the state word says now.
+        let has_begun = match self.exchanges.borrow().get(id.slot as usize) {
+            Some(Some((of, exchange))) => *of != id || exchange.had_head(),
+            Some(None) | None => true,
+        };
+        if has_begun || !self.channel.borrow_mut().revoke(id) {
+            return false;
         }
+        if self.forget(id) {
+            self.gauge.take_back();
+        }
+        true
+    }
+
+    /// Strikes a request off the list; `false` when it was not on it.
+    fn forget(&self, id: RequestId) -> bool {
+        let mut files = self.files.borrow_mut();
+        if !files.is_empty() {
+            files.retain(|(of, _)| *of != id);
+        }
+        let mut exchanges = self.exchanges.borrow_mut();
+        exchanges.get_mut(id.slot as usize).is_some_and(|place| place.take().is_some())
     }
 
     /// Tells it that nobody reads this answer.
@@ -219,13 +276,13 @@ impl Worker {
         self.channel.borrow().send(message, fds)
     }
 
-    /// Takes what the doorbell brought; `Ok(true)` when it said that the application is loaded.
-    pub(super) fn receive(&self) -> Result<bool, ChannelError> {
+    /// Takes what the doorbell brought.
+    pub(super) fn receive(&self) -> Result<Received, ChannelError> {
         let mut became_ready = false;
-        loop {
+        for _ in 0..PACKETS_MAX {
             let received = self.channel.borrow().receive()?;
             match received {
-                None => return Ok(became_ready),
+                None => return Ok(Received { became_ready, has_more: false }),
                 Some((ToRouter::Wake, _)) => {}
                 Some((ToRouter::Ready, _)) => became_ready = true,
                 Some((ToRouter::File(id), Some(file))) => {
@@ -238,23 +295,37 @@ impl Worker {
                 Some((ToRouter::File(_), None)) => return Err(ChannelError::Doorbell),
             }
         }
+        Ok(Received { became_ready, has_more: true })
     }
 
-    /// Moves all answers from the ring to their exchanges. `deadline_ms` is the new deadline of
-    /// every exchange that was heard of.
-    pub(super) fn drain(&self, deadline_ms: u64) -> Result<Drained, ChannelError> {
-        let mut drained = Drained::default();
+    /// Moves all answers from the ring to their exchanges, and counts in `finished` those that were
+    /// answered to the end, also when it fails. `deadline_ms` is the new deadline of every exchange
+    /// that was heard of.
+    pub(super) fn drain(&self, deadline_ms: u64, finished: &mut usize) -> Result<(), ChannelError> {
+        let before = *finished;
+        let result = self.take_records(deadline_ms, finished);
+        self.channel.borrow_mut().publish();
+        if *finished > before {
+            self.is_stuck.set(false);
+            self.waiting(deadline_ms);
+        }
+        result
+    }
+
+    fn take_records(&self, deadline_ms: u64, finished: &mut usize) -> Result<(), ChannelError> {
         loop {
-            let Some(record) = self.channel.borrow().next_record()? else { break };
+            let Some(record) = self.channel.borrow().next_record()? else { return Ok(()) };
             let exchange = {
-                let known = self.channel.borrow().knows(record.id);
                 let exchanges = self.exchanges.borrow();
                 match exchanges.get(record.id.slot as usize) {
-                    Some(Some(exchange)) if known => Rc::clone(exchange),
-                    _ => return Err(ChannelError::Ring("an answer to no request")),
+                    Some(Some((id, exchange))) if *id == record.id => Rc::clone(exchange),
+                    Some(_) | None => return Err(ChannelError::Ring("an answer to no request")),
                 }
             };
             let taken = match record.kind {
+                ResponseKind::Head if self.channel.borrow().is_offered(record.id) => {
+                    Err(Violation("an answer to a request it did not take"))
+                }
                 ResponseKind::Head => {
                     let mut payload = Vec::with_capacity(record.len);
                     self.channel.borrow().read_payload(&record, &mut payload)?;
@@ -277,38 +348,29 @@ impl Worker {
                 }
             };
             taken.map_err(|violation| ChannelError::Ring(violation.0))?;
-            exchange.deadline_ms.set(deadline_ms);
-            self.channel.borrow_mut().advance(&record);
-            if exchange.is_abandoned() && record.kind != ResponseKind::Failed {
-                // Its worker must not wait for a reader that left.
-                self.consume(record.id, record.len);
+            if !exchange.timed_out.get() {
+                exchange.deadline_ms.set(deadline_ms);
             }
+            self.channel.borrow_mut().advance(&record);
             if record.last || record.kind == ResponseKind::Failed {
                 let known = self.service_us.get();
                 let sample = record.service_us.min(10_000_000);
                 self.service_us.set(known - known / 8 + sample / 8);
                 exchange.end();
-                self.forget(record.id);
+                if self.forget(record.id) {
+                    self.gauge.end();
+                }
                 self.channel.borrow_mut().finish(record.id);
-                drained.finished += 1;
+                *finished += 1;
+            } else if exchange.is_abandoned() {
+                // Its worker must not wait for a reader that left.
+                self.consume(record.id, record.len);
             }
         }
-        self.channel.borrow_mut().publish();
-        if drained.finished > 0 {
-            self.waiting();
-        }
-        Ok(drained)
     }
 
     fn file_part(&self, id: RequestId, payload: &[u8]) -> Result<FilePart, Violation> {
-        // The descriptor was sent before the record was written.
-        self.receive().map_err(|_| Violation("a bad doorbell"))?;
-        let mut files = self.files.borrow_mut();
-        let at = files
-            .iter()
-            .position(|(of, _)| *of == id)
-            .ok_or(Violation("a file record without a file"))?;
-        let (_, file) = files.swap_remove(at);
+        let file = self.take_file(id)?;
         let word = |at: usize| {
             payload
                 .get(at..at + 8)
@@ -323,29 +385,39 @@ impl Worker {
         Ok(FilePart { file, offset, len })
     }
 
-    /// The worker is gone or broke the rules: returns the exchanges it had not begun, for others,
-    /// and fails the rest.
-    pub(super) fn lose(&self) -> Vec<Rc<Exchange>> {
-        self.is_lost.set(true);
-        let mut orphans = Vec::new();
-        let channel = self.channel.borrow();
-        let unclaimed = std::mem::take(&mut *self.unclaimed.borrow_mut());
-        for (id, exchange) in unclaimed {
-            let mut exchanges = self.exchanges.borrow_mut();
-            let held = exchanges.get_mut(id.slot as usize);
-            if channel.is_offered(id) && !exchange.had_head() && held.is_some() {
-                if let Some(place) = held {
-                    *place = None;
-                    self.gauge.end(1);
+    /// The file that was sent before its record was written.
+    fn take_file(&self, id: RequestId) -> Result<OwnedFd, Violation> {
+        let find = || {
+            let mut files = self.files.borrow_mut();
+            let at = files.iter().position(|(of, _)| *of == id)?;
+            Some(files.swap_remove(at).1)
+        };
+        loop {
+            if let Some(file) = find() {
+                return Ok(file);
+            }
+            match self.receive() {
+                Ok(Received { has_more: true, .. }) => {}
+                // A worker that has ended since may still have sent it.
+                Ok(_) | Err(ChannelError::HungUp) => {
+                    return find().ok_or(Violation("a file record without a file"));
                 }
-                orphans.push(exchange);
+                Err(_) => return Err(Violation("a bad doorbell")),
             }
         }
-        drop(channel);
-        for exchange in self.exchanges.take().into_iter().flatten() {
-            self.gauge.end(1);
+    }
+
+    /// The worker is gone or broke the rules: returns the exchanges it had not begun, for others,
+    /// oldest first, and fails the rest.
+    pub(super) fn lose(&self) -> Vec<Rc<Exchange>> {
+        self.is_lost.set(true);
+        // Taken back for certain: it may live on, and must not begin what another is given.
+        let orphans = self.revoke_all();
+        for (_, exchange) in self.exchanges.take().into_iter().flatten() {
+            self.gauge.end();
             exchange.fail(Failure::Application);
         }
+        self.files.borrow_mut().clear();
         orphans
     }
 
@@ -354,17 +426,19 @@ impl Worker {
         self.is_lost.get()
     }
 
+    /// Whether nobody waits for anything it does.
+    pub(super) fn is_forsaken(&self) -> bool {
+        self.exchanges.borrow().iter().flatten().all(|(_, exchange)| exchange.is_abandoned())
+    }
+
     /// The exchanges whose deadline has passed, with their ids.
     pub(super) fn overdue(&self, now_ms: u64) -> Vec<(RequestId, Rc<Exchange>)> {
         let exchanges = self.exchanges.borrow();
-        let mut overdue = Vec::new();
-        for exchange in exchanges.iter().flatten() {
-            if exchange.deadline_ms.get() <= now_ms
-                && let Place::Offered(_, id) = &*exchange.place.borrow()
-            {
-                overdue.push((*id, Rc::clone(exchange)));
-            }
-        }
-        overdue
+        exchanges
+            .iter()
+            .flatten()
+            .filter(|(_, exchange)| exchange.deadline_ms.get() <= now_ms)
+            .map(|(id, exchange)| (*id, Rc::clone(exchange)))
+            .collect()
     }
 }

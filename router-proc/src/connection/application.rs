@@ -17,6 +17,9 @@ use crate::http::response::{ChunkHeader, parse_content_length};
 use crate::http::{BodyEncoder, BodyEnd, Delivery};
 use crate::routing::{ActionRef, variables};
 
+/// Bytes that most request records fit in.
+const RECORD_LEN_USUAL: usize = 768;
+
 /// What an application's request goes to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Route<'a> {
@@ -107,7 +110,8 @@ impl Connection {
             body: &buffers.body.memory,
             body_len: buffers.body.len,
         };
-        let mut record = Vec::with_capacity(1024);
+        // Small enough for the allocator's quick lists, large enough for most requests.
+        let mut record = Vec::with_capacity(RECORD_LEN_USUAL);
         let fields = head.fields().map(|field| (field.name, field.value));
         encode_request(&mut record, &parts, fields)?;
         Ok(record)
@@ -139,7 +143,7 @@ impl Connection {
             drop(answer);
             return self.respond_error(conf, buffers, 503, Next::Close).await;
         };
-        let delivery = Delivery::decide(buffers.head.facts(), status, length);
+        let delivery = Delivery::decide(self.facts(buffers), status, length);
         buffers.out.clear();
         let response = Response { status, delivery, action: start.action };
         if self.push_head(conf, buffers, client, response).is_err() {

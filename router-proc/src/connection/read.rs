@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::path::Path;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use super::{Buffers, Connection, LINGER, LINGER_LEN_MAX};
 use crate::event_loop::LoopConf;
@@ -207,6 +207,17 @@ impl Connection {
             buffers.head.set_decoded_length(buffers.body.len);
         }
         Received::Complete
+    }
+
+    /// Whether the client has sent more than was read: closing now would make the kernel throw away
+    /// what the client has not received yet.
+    pub(super) fn has_unread(&mut self) -> bool {
+        if !self.pending.is_empty() {
+            return true;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let read = self.stream.poll_read(&mut cx, &mut self.event_loop.scratch());
+        matches!(read, Poll::Ready(Ok(len)) if len > 0)
     }
 
     /// Lets the client read the answer before it learns that nobody reads what it sends.

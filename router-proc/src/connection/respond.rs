@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use super::write::{SendFailed, WriteFailed};
 use super::{Buffers, Connection, Next};
 use crate::event_loop::LoopConf;
-use crate::http::{Delivery, HeadEnd, RequestFacts, ResponseHead, write_error_page};
+use crate::http::{Delivery, HeadEnd, ResponseHead, write_error_page};
 use crate::routing::{
     self, ActionRef, Decision, RequestContext, RequestTimes, apply_response_headers, client_address,
 };
@@ -70,8 +70,8 @@ impl Connection {
         otherwise: Next,
     ) -> Next {
         let facts = match otherwise {
-            Next::Linger => buffers.head.facts().closing(),
-            Next::KeepAlive | Next::Close => buffers.head.facts(),
+            Next::Linger => self.facts(buffers).closing(),
+            Next::KeepAlive | Next::Close => self.facts(buffers),
         };
         buffers.out.clear();
         let date = self.event_loop.clock.date();
@@ -128,7 +128,7 @@ impl Connection {
         status: u16,
         action: Option<ActionRef>,
     ) -> Next {
-        let delivery = Delivery::decide(buffers.head.facts(), status, Some(0));
+        let delivery = Delivery::decide(self.facts(buffers), status, Some(0));
         buffers.out.clear();
         let response = Response { status, delivery, action };
         if self.push_head(conf, buffers, client, response).is_err() {
@@ -146,7 +146,7 @@ impl Connection {
         file: &OpenedFile,
         action: Option<ActionRef>,
     ) -> Next {
-        let facts: RequestFacts = buffers.head.facts();
+        let facts = self.facts(buffers);
         let delivery = Delivery::decide(facts, 200, Some(file.len));
         buffers.out.clear();
         buffers.fields.clear();

@@ -38,10 +38,15 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 /// The longest pause between two attempts to start a worker.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
+/// How long a worker whose channel is closed may take to end before it is killed.
+const LAST_WORDS: Duration = Duration::from_secs(30);
+
 /// One generation of an application's processes.
 #[derive(Debug)]
 struct Prototype {
     port: PrototypeSender,
+    started: Instant,
+    was_told_to_stop: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -55,6 +60,8 @@ struct WorkerState {
     is_stopping: bool,
     /// It ends because it was asked to.
     was_told_to_stop: bool,
+    /// When a loop lost its channel.
+    lost_since: Option<Instant>,
     /// Requests it had served when it was last seen idle, and since when.
     idle_since: Option<(u64, Instant)>,
 }
@@ -76,8 +83,13 @@ pub(crate) struct App {
     failures: Cell<u32>,
     /// A start is waiting for its time.
     is_backing_off: Cell<bool>,
-    /// The loops that still have something of it, once it is leaving.
+    /// The loops that still have something of it, once it is leaving. Requests among that are
+    /// served yet.
     leaving: RefCell<Option<Vec<usize>>>,
+    /// Nothing of it is left; no process of it may be started any more.
+    is_gone: Cell<bool>,
+    /// One restart at a time.
+    restarting: tokio::sync::Mutex<()>,
     control: Weak<Control>,
     me: Weak<App>,
 }
@@ -95,6 +107,8 @@ impl App {
             failures: Cell::new(0),
             is_backing_off: Cell::new(false),
             leaving: RefCell::new(None),
+            is_gone: Cell::new(false),
+            restarting: tokio::sync::Mutex::new(()),
             control,
             me: me.clone(),
         })
@@ -119,6 +133,7 @@ impl App {
             app: self.id,
             timeout_ms: timeout
                 .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            can_grow: self.config.processes.max > self.config.processes.spare,
             active: Arc::clone(&self.active),
         }
     }
@@ -189,6 +204,11 @@ impl App {
         let prototype = result.inspect_err(|_| {
             unit_log::warn!("failed to start prototype \"{}\"", self.config.name);
         })?;
+        if self.is_gone.get() {
+            // It was let go while main started it, so nobody else knows of it.
+            prototype.quit();
+            return Err(gone());
+        }
         self.prototype.replace(Some(Rc::clone(&prototype)));
         Ok(prototype)
     }
@@ -208,7 +228,8 @@ impl App {
             body.prototype,
         );
         let (port, mut inbox) = connected.await.map_err(|error| Refusal::new(error.to_string()))?;
-        let prototype = Rc::new(Prototype { port });
+        let (started, was_told_to_stop) = (Instant::now(), Cell::new(false));
+        let prototype = Rc::new(Prototype { port, started, was_told_to_stop });
         let app = self.me.clone();
         let watched = Rc::downgrade(&prototype);
         spawn_local(async move {
@@ -231,22 +252,16 @@ impl App {
         self.next_worker.set(number);
         let key = WorkerKey { app: self.id, worker: number };
         let result = self.start(control, key).await;
-        match &result {
-            Ok(()) => self.failures.set(0),
-            Err(_) => {
-                self.workers.borrow_mut().remove(&number);
-                self.failures.set(self.failures.get() + 1);
-                self.fail_queue_if_hopeless(control);
-            }
+        if result.is_err() {
+            self.workers.borrow_mut().remove(&number);
+            self.count_failure();
+            self.fail_queue_if_hopeless(control);
         }
         result
     }
 
     async fn start(&self, control: &Rc<Control>, key: WorkerKey) -> Result<(), Refusal> {
         let prototype = self.prototype(control).await?;
-        if self.is_leaving() {
-            return Err(Refusal::new("the application is no longer configured"));
-        }
         let gauge = Arc::new(WorkerGauge::default());
         let (channels, mut halves) = make_channels(control.loops.borrow().len())
             .map_err(|error| Refusal::new(format!("cannot make shared memory: {error}")))?;
@@ -278,6 +293,7 @@ impl App {
                 is_ready: false,
                 is_stopping: false,
                 was_told_to_stop: false,
+                lost_since: None,
                 idle_since: None,
             },
         );
@@ -321,10 +337,41 @@ impl App {
         let mut workers = self.workers.borrow_mut();
         let Some(worker) = workers.get_mut(&key.worker) else { return };
         worker.is_stopping = true;
+        worker.lost_since.get_or_insert_with(Instant::now);
         if broke_rules {
-            let signal = SignalWorker { worker: WorkerId(key.worker), signal: WorkerSignal::Kill };
-            // A prototype that is gone took its workers along.
-            let _ = worker.prototype.port.send(RouterToPrototype::SignalWorker(signal));
+            worker.kill(key.worker);
+        }
+    }
+
+    /// A loop has waited in vain for the worker to come back from a request.
+    pub(super) fn worker_hung(&self, key: WorkerKey) {
+        if let Some(worker) = self.workers.borrow_mut().get_mut(&key.worker) {
+            unit_log::alert!(
+                "application \"{}\": worker {} does not end a request whose time is over, killed",
+                self.config.name,
+                key.worker
+            );
+            worker.is_stopping = true;
+            worker.kill(key.worker);
+        }
+    }
+
+    /// Kills the workers that closed their channel and live on, and forgets failures once a worker
+    /// has shown that it lasts.
+    pub(super) fn look_after(&self) {
+        let lasts = |worker: &WorkerState| {
+            let was_used = worker.gauge.served() > 0;
+            worker.is_ready && (was_used || worker.started.elapsed() >= SHORT_LIFE)
+        };
+        if self.failures.get() > 0 && self.count(lasts) > 0 {
+            self.failures.set(0);
+            self.replenish();
+        }
+        for (number, worker) in self.workers.borrow_mut().iter_mut() {
+            if worker.lost_since.is_some_and(|since| since.elapsed() >= LAST_WORDS) {
+                worker.kill(*number);
+                worker.lost_since = Some(Instant::now());
+            }
         }
     }
 
@@ -335,11 +382,18 @@ impl App {
             // Whoever started it learns by the loss of `ready`.
             return;
         }
-        if state.started.elapsed() < SHORT_LIFE && !state.was_told_to_stop {
-            self.failures.set(self.failures.get() + 1);
+        let was_used = state.gauge.served() > 0 || state.gauge.in_flight() > 0;
+        if was_used || state.started.elapsed() >= SHORT_LIFE {
+            self.failures.set(0);
+        } else if !state.was_told_to_stop {
+            self.count_failure();
         }
         drop(state);
         self.replenish();
+    }
+
+    fn count_failure(&self) {
+        self.failures.set(self.failures.get().saturating_add(1));
     }
 
     fn prototype_lost(&self, prototype: &Rc<Prototype>) {
@@ -349,10 +403,13 @@ impl App {
         if is_current {
             self.prototype.replace(None);
         }
+        if prototype.started.elapsed() < SHORT_LIFE && !prototype.was_told_to_stop.get() {
+            self.count_failure();
+        }
         self.replenish();
     }
 
-    /// Requests wait and no worker can take them.
+    /// Workers are being used, or requests wait for one.
     pub(super) fn on_demand(&self) {
         if self.is_backing_off.get() && self.count(|_| true) == 0 {
             if let Some(control) = self.control.upgrade() {
@@ -360,22 +417,32 @@ impl App {
             }
             return;
         }
-        self.replenish();
+        // At least one is busy, however briefly.
+        self.replenish_after(1);
     }
 
     /// Starts as many processes as are missing; after failures not at once.
     fn replenish(&self) {
+        self.replenish_after(0);
+    }
+
+    /// As [`Self::replenish`], when so many workers are known to have just been taken.
+    fn replenish_after(&self, taken: u32) {
         let Some(control) = self.control.upgrade() else { return };
-        if self.is_leaving() || self.is_backing_off.get() {
+        if self.is_gone.get() || self.is_backing_off.get() {
             return;
         }
         let pause = match self.failures.get() {
             0 => Duration::ZERO,
             failures => BACKOFF_FIRST.saturating_mul(1 << (failures - 1).min(8)).min(BACKOFF_MAX),
         };
+        let missing = self.missing_workers(taken);
+        if missing == 0 {
+            return;
+        }
         let app = self.rc();
         if pause.is_zero() {
-            for _ in 0..self.missing_workers() {
+            for _ in 0..missing {
                 let (app, control) = (Rc::clone(&app), Rc::clone(&control));
                 // The start failed aloud, and is tried again.
                 spawn_local(async move {
@@ -386,15 +453,12 @@ impl App {
             }
             return;
         }
-        if self.missing_workers() == 0 {
-            return;
-        }
         self.is_backing_off.set(true);
         self.fail_queue_if_hopeless(&control);
         spawn_local(async move {
             tokio::time::sleep(pause).await;
             app.is_backing_off.set(false);
-            if app.is_leaving() || app.missing_workers() == 0 {
+            if app.is_gone.get() || app.missing_workers(0) == 0 {
                 return;
             }
             // One by one until a start succeeds.
@@ -404,17 +468,21 @@ impl App {
         });
     }
 
-    /// How many processes should be started now (processes.md §11).
-    fn missing_workers(&self) -> u32 {
+    /// How many processes should be started now (processes.md §11), if at least `taken` of them are
+    /// not idle.
+    fn missing_workers(&self, taken: u32) -> u32 {
         let processes = self.config.processes;
+        // What leaves needs no spare ones, only those that end what is left of it.
+        let spare = if self.is_leaving() { 0 } else { processes.spare };
         let live = self.count(|worker| !worker.is_stopping);
         let starting = self.count(|worker| !worker.is_stopping && !worker.is_ready);
         let idle = self.count(|worker| worker.is_idle());
         let running = live - starting;
         let active = u32::try_from(self.active.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        let for_spare = processes.spare.saturating_sub(idle + starting);
+        let idle = idle.min(running.saturating_sub(taken));
+        let for_spare = spare.saturating_sub(idle + starting);
         let for_demand = u32::from(active > running + starting);
-        let pending_max = processes.spare.max(1).saturating_sub(starting);
+        let pending_max = spare.max(1).saturating_sub(starting);
         for_spare.max(for_demand).min(pending_max).min(processes.max.saturating_sub(live))
     }
 
@@ -478,15 +546,19 @@ impl App {
         let app = self.rc();
         let control = Rc::clone(control);
         spawn_local(async move {
+            let _one_at_a_time = app.restarting.lock().await;
             let old_prototype = app.prototype.take();
             let old: Vec<u32> = app.workers.borrow().keys().copied().collect();
             app.failures.set(0);
             let count = app.config.processes.spare.max(u32::from(!old.is_empty()));
             let mut started = Ok(());
             for _ in 0..count {
-                started = started.and(app.start_worker(&control).await);
+                started = app.start_worker(&control).await;
+                if started.is_err() {
+                    break;
+                }
             }
-            if started.is_err() {
+            if started.is_err() && !app.is_gone.get() {
                 unit_log::warn!("failed to start application \"{}\"", app.config.name);
                 if let Some(failed) = app.prototype.replace(old_prototype) {
                     failed.quit();
@@ -541,6 +613,7 @@ impl App {
     /// Has every process of it stop.
     pub(super) fn stop_all(&self) {
         self.leaving.borrow_mut().get_or_insert_with(Vec::new);
+        self.is_gone.set(true);
         let mut prototypes: Vec<Rc<Prototype>> = Vec::new();
         prototypes.extend(self.prototype.borrow().as_ref().map(Rc::clone));
         for worker in self.workers.borrow_mut().values_mut() {
@@ -555,7 +628,8 @@ impl App {
         }
     }
 
-    fn is_leaving(&self) -> bool {
+    /// Whether it is no longer configured.
+    pub(super) fn is_leaving(&self) -> bool {
         self.leaving.borrow().is_some()
     }
 }
@@ -563,15 +637,26 @@ impl App {
 impl Prototype {
     /// Has it stop its workers and then itself.
     fn quit(&self) {
+        self.was_told_to_stop.set(true);
         // One that is gone has nothing left to stop.
         let _ = self.port.send(RouterToPrototype::Quit(Quit::Graceful));
     }
 }
 
 impl WorkerState {
+    fn kill(&self, number: u32) {
+        let signal = SignalWorker { worker: WorkerId(number), signal: WorkerSignal::Kill };
+        // A prototype that is gone took its workers along.
+        let _ = self.prototype.port.send(RouterToPrototype::SignalWorker(signal));
+    }
+
     fn is_idle(&self) -> bool {
         self.is_ready && !self.is_stopping && self.gauge.in_flight() == 0
     }
+}
+
+fn gone() -> Refusal {
+    Refusal::new("the application is no longer configured")
 }
 
 /// Channels for `count` loops: our ends, and the worker's.

@@ -39,8 +39,9 @@ struct Attempt {
 impl Control {
     /// Builds a configuration beside the running one.
     pub(super) async fn prepare(self: &Rc<Self>, json: &[u8]) -> Result<(), Refusal> {
+        let _changing = self.changing.lock().await;
         // A controller that was replaced in mid-update has left one behind.
-        self.abort().await;
+        self.drop_prepared().await;
         let value = conf::parse(json).map_err(|error| {
             Refusal::new(format!("the configuration is not JSON: {}", error.detail))
         })?;
@@ -157,6 +158,7 @@ impl Control {
 
     /// Makes the prepared configuration the running one.
     pub(super) async fn commit(self: &Rc<Self>) -> Result<(), Refusal> {
+        let _changing = self.changing.lock().await;
         let Some(prepared) = self.prepared.borrow_mut().take() else {
             return Err(Refusal::new("no configuration is prepared"));
         };
@@ -193,6 +195,11 @@ impl Control {
 
     /// Drops the prepared configuration, if there is one.
     pub(super) async fn abort(&self) {
+        let _changing = self.changing.lock().await;
+        self.drop_prepared().await;
+    }
+
+    async fn drop_prepared(&self) {
         let Some(prepared) = self.prepared.borrow_mut().take() else { return };
         for app in &prepared.apps {
             let stays = self.current.borrow().iter().any(|kept| Rc::ptr_eq(kept, app));

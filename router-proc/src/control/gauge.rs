@@ -15,10 +15,15 @@ impl WorkerGauge {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests were answered, failed, or taken back.
-    pub fn end(&self, requests: u64) {
-        self.in_flight.fetch_sub(requests, Ordering::Relaxed);
-        self.served.fetch_add(requests, Ordering::Relaxed);
+    /// A request was answered, or failed.
+    pub fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request was taken back before the worker began it.
+    pub fn take_back(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Requests that were handed to it and not ended.

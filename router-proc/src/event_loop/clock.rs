@@ -39,6 +39,12 @@ impl Clock {
         self.real_nanos.set(real.nanos);
     }
 
+    /// Moves to another moment, for tests of deadlines.
+    #[cfg(test)]
+    pub(crate) fn set_ms(&self, ms: u64) {
+        self.monotonic_ms.set(ms);
+    }
+
     /// Milliseconds since some moment in the past; never runs backwards.
     pub fn now_ms(&self) -> u64 {
         self.monotonic_ms.get()

@@ -19,7 +19,7 @@ use super::accept::{self, Socket};
 use super::{AppSpec, Command, Counters, EventLoop, LoopConf, Notice, TICK_MS};
 use crate::app::{Dispatcher, Worker};
 use crate::connection;
-use crate::snapshot::ListenerId;
+use crate::snapshot::{ListenerId, Snapshot};
 
 /// How often a loop that stops gracefully looks whether its last connection is gone. Main has the
 /// patience that bounds the whole.
@@ -114,7 +114,20 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
         }
     });
     let mut listening: HashMap<ListenerId, JoinHandle<()>> = HashMap::new();
-    while let Some(command) = inbox.recv().await {
+    loop {
+        let command = if event_loop.is_stopping() {
+            if event_loop.counters.held.get() == 0 && inbox.is_empty() {
+                break;
+            }
+            event_loop.timers.expire_idle(usize::MAX);
+            match tokio::time::timeout(DRAIN_POLL, inbox.recv()).await {
+                Ok(command) => command,
+                Err(_) => continue,
+            }
+        } else {
+            inbox.recv().await
+        };
+        let Some(command) = command else { break };
         match command {
             Command::AddApps(apps) => event_loop.add_apps(apps),
             Command::AddWorker(key, channel, gauge) => {
@@ -146,10 +159,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     dispatcher.fail_queue();
                 }
             }
-            Command::DropApp(app) => {
-                event_loop.leaving.borrow_mut().push(app);
-                event_loop.forget_left_apps();
-            }
+            Command::DropApp(app) => event_loop.drop_app(app),
             Command::Switch { snapshot, sockets, done } => {
                 let apps = snapshot
                     .apps
@@ -169,7 +179,8 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                         let _ = task.await;
                     }
                 }
-                for (id, socket) in sockets {
+                // A loop that stops accepts nothing more.
+                for (id, socket) in sockets.into_iter().filter(|_| !event_loop.is_stopping()) {
                     let task = accept::listen(Rc::clone(&event_loop), id, socket);
                     listening.extend(task.map(|task| (id, task)));
                 }
@@ -189,18 +200,17 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     task.abort();
                 }
                 event_loop.stopping.set(true);
-                event_loop.timers.expire_idle(usize::MAX);
-                while graceful && event_loop.counters.held.get() > 0 {
-                    tokio::time::sleep(DRAIN_POLL).await;
-                    event_loop.timers.expire_idle(usize::MAX);
+                if !graceful {
+                    break;
                 }
-                // They hold the loop, which holds them.
-                event_loop.dispatchers.borrow_mut().clear();
-                event_loop.busy.borrow_mut().clear();
-                return;
             }
         }
     }
+    // They hold the loop, which holds them.
+    event_loop.dispatchers.borrow_mut().clear();
+    event_loop.busy.borrow_mut().clear();
+    let nothing = LoopConf { snapshot: Arc::new(Snapshot::empty()), apps: Vec::new() };
+    event_loop.conf.replace(Rc::new(nothing));
 }
 
 /// Serves a connection on this loop.
@@ -219,7 +229,7 @@ pub(super) fn adopt(event_loop: &Rc<EventLoop>, socket: Socket, listener: Listen
 }
 
 impl EventLoop {
-    fn dispatcher(&self, app: u32) -> Option<Rc<Dispatcher>> {
+    pub(crate) fn dispatcher(&self, app: u32) -> Option<Rc<Dispatcher>> {
         self.dispatchers.borrow().get(&app).map(Rc::clone)
     }
 
@@ -227,9 +237,10 @@ impl EventLoop {
         self.dispatchers.borrow().values().map(Rc::clone).collect()
     }
 
-    fn add_apps(self: &Rc<Self>, apps: Vec<AppSpec>) {
-        for AppSpec { app, timeout_ms, active } in apps {
-            let dispatcher = Dispatcher::new(app, timeout_ms, active, Rc::clone(self));
+    pub(crate) fn add_apps(self: &Rc<Self>, apps: Vec<AppSpec>) {
+        for spec in apps {
+            let app = spec.app;
+            let dispatcher = Dispatcher::new(spec, Rc::clone(self));
             self.dispatchers.borrow_mut().insert(app, dispatcher);
         }
     }
@@ -258,13 +269,16 @@ impl EventLoop {
                 let Ok(mut ready) = doorbell.readable().await else { return };
                 let Some(dispatcher) = dispatcher.upgrade() else { return };
                 ready.clear_ready();
-                match dispatcher.receive(&worker) {
-                    Ok(true) => {
+                loop {
+                    // When it fails it was removed, and the control thread told.
+                    let Ok(received) = dispatcher.receive(&worker) else { return };
+                    if received.became_ready {
                         let _ = notices.send(Notice::WorkerReady(worker.key()));
                     }
-                    Ok(false) => {}
-                    // It was removed, and the control thread told.
-                    Err(_) => return,
+                    if !received.has_more {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
                 }
             }
         });
