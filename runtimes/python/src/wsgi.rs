@@ -8,7 +8,7 @@ mod start_response;
 use host::{Next, Request, RequestBody, Response};
 use unit_log::Level;
 
-use crate::ffi::{Exception, Object, Raised, Slot, native};
+use crate::ffi::{Dict, Exception, Object, Raised, Slot, native};
 use crate::load::Target;
 use crate::wsgi::environ::Environ;
 use crate::wsgi::exchange::{BodyRefused, Exchange, LentBody, LentExchange};
@@ -87,48 +87,33 @@ impl Wsgi {
         };
         let context = self.context;
         let outcome = context.body.lend(&mut body, || {
-            context.exchange.lend(&mut exchange, || {
-                let called =
-                    target.callable.call_with_two(environ.as_object(), &self.start_response);
-                drop(environ);
-                let result = called.map_err(|raised| {
-                    Failed::Raised("Python failed to call the application", raised)
-                })?;
-                self.send(&result, stream)
-            })
+            context.exchange.lend(&mut exchange, || self.answer(target, environ, stream))
         });
         match outcome {
             Ok(()) => {
                 exchange.complete();
                 Next::Continue
             }
-            Err(failed) => {
-                let next = report(failed, stream);
+            Err(next) => {
                 exchange.fail();
                 next
             }
         }
     }
 
-    /// Sends what the application returned, and closes it.
-    fn send(&self, result: &Object, stream: u32) -> Result<(), Failed> {
+    /// Calls the application and sends what it returns. An error is logged already.
+    fn answer(&self, target: &Target, environ: Dict, stream: u32) -> Result<(), Next> {
+        let called = target.callable.call_with_two(environ.as_object(), &self.start_response);
+        drop(environ);
+        let result = called.map_err(|raised| {
+            report(Failed::Raised("Python failed to call the application", raised), stream)
+        })?;
         if let Some(bytes) = result.as_bytes() {
-            return self.chunk(bytes, true).map(|_| ());
+            return self.chunk(bytes, true).map_err(|failed| report(failed, stream));
         }
-        let sent = self.send_all(result);
-        // An error of closing changes nothing about the answer, but it comes after the other one.
-        let sent = match sent {
-            Err(Failed::Raised(text, raised)) => {
-                if raised.is(Exception::SystemExit) {
-                    return Err(Failed::Raised(text, raised));
-                }
-                log(Level::Error, stream, text);
-                raised.print();
-                Err(Failed::Refused(BodyRefused::Reported))
-            }
-            other => other,
-        };
-        if let Err(raised) = self.close(result) {
+        let sent = self.send_all(&result).map_err(|failed| report(failed, stream));
+        // An error of closing changes nothing about the answer.
+        if let Err(raised) = self.close(&result) {
             log(
                 Level::Error,
                 stream,

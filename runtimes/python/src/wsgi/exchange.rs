@@ -48,8 +48,6 @@ pub(crate) enum BodyRefused {
     InUse,
     /// The channel to the router is of no further use.
     Channel,
-    /// It was logged already.
-    Reported,
 }
 
 impl BodyRefused {
@@ -68,7 +66,7 @@ impl BodyRefused {
                 let text = "the response is being written by another thread";
                 Some((Level::Error, text.to_owned()))
             }
-            Self::Channel | Self::Reported => None,
+            Self::Channel => None,
         }
     }
 }
