@@ -34,7 +34,15 @@ pub(crate) fn main(arguments: Arguments) -> Result<()> {
     }
     // Sanitizers need the nightly compiler; the variables name the pinned one.
     let mut rustup = command::program("rustup");
-    rustup.args(["run", "nightly", "cargo", "fuzz", "run", target, "--"]);
+    rustup.args(["run", "nightly", "cargo", "fuzz", "run", target]);
+    // What is found goes to the first directory; the others are only read.
+    let seeds = workspace.root.join("fuzz/seeds").join(target);
+    if seeds.is_dir() {
+        let corpus = workspace.root.join("fuzz/corpus").join(target);
+        fs::create_dir_all(&corpus).with_context(|| corpus.display().to_string())?;
+        rustup.args([corpus, seeds]);
+    }
+    rustup.arg("--");
     rustup.arg(format!("-max_total_time={seconds}"));
     rustup.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").current_dir(&workspace.root);
     command::run(&mut rustup)
