@@ -67,10 +67,14 @@ fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The list of files that hold unsafe code: all of `sys`, and each language's `ffi`.
+/// The list of files that hold unsafe code: all of `sys`, and each language's `ffi` with what is
+/// beneath it.
 fn may_hold_unsafe(file: &Path) -> bool {
     let parts: Vec<_> = file.iter().filter_map(|part| part.to_str()).collect();
-    matches!(parts.as_slice(), ["sys", "src", ..] | ["runtimes", _, "src", "ffi.rs"])
+    matches!(
+        parts.as_slice(),
+        ["sys", "src", ..] | ["runtimes", _, "src", "ffi.rs"] | ["runtimes", _, "src", "ffi", ..]
+    )
 }
 
 /// The crates that hold such files cannot forbid it; `host` is a runtime of no language.
