@@ -228,13 +228,17 @@ fn twin_of(name: &[u8]) -> Option<Twin> {
     }
 }
 
-/// Where a name is remembered: FNV-1a, which is quick for so few bytes.
+/// Where a name is remembered: by its length and its first and last eight bytes. Names that differ
+/// elsewhere only share a place, which costs time and nothing else.
 #[inline]
 fn place_of(name: &[u8]) -> usize {
-    let hash = name
-        .iter()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-    (hash >> 16) as usize % NAMES
+    let (first, last) = match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+    };
+    // The multiplier of FNV: odd, and its upper half spreads low bits upwards.
+    let mixed = (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x100_0000_01b3);
+    usize::from((mixed ^ mixed >> 32).to_le_bytes()[1]) % NAMES
 }
 
 /// The key of a field, as CGI makes it.
@@ -324,6 +328,37 @@ mod tests {
             assert_eq!(split(path, "/api/rest"), pair("", path));
         }
         assert_eq!(split("/anything", ""), pair("", "/anything"));
+    }
+
+    #[test]
+    fn usual_names_have_places_of_their_own() {
+        let usual = [
+            "Host",
+            "User-Agent",
+            "Accept",
+            "Accept-Encoding",
+            "Accept-Language",
+            "Connection",
+            "Cookie",
+            "Referer",
+            "Content-Type",
+            "Content-Length",
+            "Cache-Control",
+            "Origin",
+            "X-Forwarded-For",
+            "X-Forwarded-Proto",
+            "Authorization",
+            "If-None-Match",
+            "Sec-Fetch-Dest",
+            "Sec-Fetch-Mode",
+            "Sec-Fetch-Site",
+            "Upgrade-Insecure-Requests",
+        ];
+        for names in [usual.map(str::to_owned), usual.map(str::to_lowercase)] {
+            let places: std::collections::BTreeSet<usize> =
+                names.iter().map(|name| place_of(name.as_bytes())).collect();
+            assert!(places.len() >= usual.len() - 2, "{places:?}");
+        }
     }
 
     #[test]
