@@ -11,6 +11,9 @@ use super::load::Load;
 use super::process::Tree;
 use super::rows::Row;
 
+/// Processes that took less per request are left out: they do not take part.
+const NOTHING_US: f64 = 0.005;
+
 /// One contender under load, once.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
@@ -186,6 +189,7 @@ fn shares(samples: &[Sample]) -> Vec<Share> {
             user_us: part(title, |share| share.0),
             system_us: part(title, |share| share.1),
         })
+        .filter(|share| share.user_us + share.system_us >= NOTHING_US)
         .collect()
 }
 
