@@ -101,7 +101,7 @@ fn start<L: Language>(
     let (me, _, mut main) =
         bootstrap::inherited_blocking(Role::Prototype).map_err(|error| fail(&error))?;
     let signals = SignalQueue::new(&SIGNALS).map_err(|error| fail(&error))?;
-    let title = Title::claim()
+    let mut title = Title::claim()
         .inspect_err(|error| unit_log::warn!("the process keeps its title: {error}"))
         .ok();
     let Some((stream, WithFds { body, fds: [router] })) = wait_for_set_up(&mut main, &signals)?
@@ -110,6 +110,10 @@ fn start<L: Language>(
     };
     let router = Port::new(router, me, body.router);
     let name = body.name.clone();
+    if let Some(title) = &mut title {
+        // It has it already, but padded, to leave room for the longer one of the workers.
+        title.set(&format!("unit: \"{name}\" prototype"));
+    }
     let before_work = BeforeWork::new(title, &body);
     let application = match set_up(language, facts, body) {
         Ok(application) => application,

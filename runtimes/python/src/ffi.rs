@@ -5,6 +5,9 @@
 //! [`Object`] is neither `Send` nor `Sync`, so no other thread of ours can have one.
 #![allow(unsafe_code, reason = "the C interface of Python; see the module's documentation")]
 
+#[cfg(Py_GIL_DISABLED)]
+compile_error!("a Python without its global lock breaks the rule that this module relies on");
+
 mod error;
 pub(crate) mod interpreter;
 pub(crate) mod native;
