@@ -156,6 +156,10 @@ pub struct EventLoop {
     drain_wanted: Cell<bool>,
     drain_waker: RefCell<Option<Waker>>,
     scratch: RefCell<Vec<u8>>,
+    #[allow(
+        clippy::vec_box,
+        reason = "connections hold them boxed: they go in and out as they are"
+    )]
     spare: RefCell<Vec<Box<Buffers>>>,
     notices: mpsc::UnboundedSender<Notice>,
     /// Connections are closed at the next chance.

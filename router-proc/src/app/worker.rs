@@ -41,7 +41,7 @@ pub struct Worker {
     /// Its load, over all loops.
     gauge: Arc<WorkerGauge>,
     /// The exchanges in the channel, by slot.
-    exchanges: RefCell<Vec<Option<(RequestId, Rc<Exchange>)>>>,
+    exchanges: RefCell<Vec<Slot>>,
     /// Those that were not seen claimed, oldest first.
     unclaimed: RefCell<VecDeque<(RequestId, Rc<Exchange>)>>,
     /// Files that arrived ahead of their records.
@@ -57,6 +57,9 @@ pub struct Worker {
     /// It is at one request for so long that none is handed to it ahead.
     is_stuck: Cell<bool>,
 }
+
+/// The exchange in a slot, and under which id.
+type Slot = Option<(RequestId, Rc<Exchange>)>;
 
 /// What a doorbell brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::{Buffers, Connection, Next};
 use crate::app::{Answer, Dispatcher, Event, FilePart};
 use crate::event_loop::LoopConf;
 use crate::http::response::{ChunkHeader, parse_content_length};
-use crate::http::{BodyEncoder, BodyEnd, Delivery};
+use crate::http::{BodyEncoder, BodyEnd, Delivery, ResponseHead};
 use crate::routing::{ActionRef, variables};
 
 /// Bytes that most request records fit in.
@@ -31,6 +31,8 @@ pub(super) struct Route<'a> {
 /// Addresses and port as applications are told them.
 #[derive(Debug, Default)]
 pub(super) struct AddressTexts {
+    /// Whose address `remote` is.
+    remote_of: Option<PeerAddress>,
     remote: Vec<u8>,
     local: Vec<u8>,
     local_port: Vec<u8>,
@@ -75,8 +77,12 @@ impl Connection {
         target: u16,
     ) -> Result<Vec<u8>, app_proto::RecordError> {
         let addresses = &mut self.address_texts;
-        addresses.remote.clear();
-        variables::push_address(&client.origin.peer, &mut addresses.remote);
+        if addresses.remote_of != Some(client.origin.peer) {
+            // Mostly the same for all requests of a connection.
+            addresses.remote_of = Some(client.origin.peer);
+            addresses.remote.clear();
+            variables::push_address(&client.origin.peer, &mut addresses.remote);
+        }
         if addresses.local.is_empty() {
             match client.local {
                 PeerAddress::Inet(address) => {
@@ -139,16 +145,29 @@ impl Connection {
                 return self.respond_error(conf, buffers, 503, Next::Close).await;
             }
         };
-        let Some((status, length)) = take_fields(&head, buffers) else {
+        let Some((status, length)) = read_fields(&head) else {
             drop(answer);
             return self.respond_error(conf, buffers, 503, Next::Close).await;
         };
         let delivery = Delivery::decide(self.facts(buffers), status, length);
         buffers.out.clear();
-        let response = Response { status, delivery, action: start.action };
-        if self.push_head(conf, buffers, client, response).is_err() {
-            drop(answer);
-            return self.respond_error(conf, buffers, 500, Next::Close).await;
+        if conf.snapshot.routes.changes_response(start.action, status) {
+            buffers.fields.clear();
+            for (name, value) in passed_fields(&head) {
+                buffers.fields.push(name, value);
+            }
+            let response = Response { status, delivery, action: start.action };
+            if self.push_head(conf, buffers, client, response).is_err() {
+                drop(answer);
+                return self.respond_error(conf, buffers, 500, Next::Close).await;
+            }
+        } else {
+            let date = self.event_loop.clock.date();
+            let mut out = ResponseHead::begin(&mut buffers.out, status, delivery);
+            for (name, value) in passed_fields(&head) {
+                out.field(name, value);
+            }
+            out.finish(&self.head_end(conf, &date));
         }
         let patience = conf.snapshot.http.send_timeout;
         let mut encoder = BodyEncoder::new(&delivery);
@@ -223,30 +242,48 @@ struct Start<'a> {
     action: Option<ActionRef>,
 }
 
-/// Takes over the fields that an application may set; returns the status and the body's length if
-/// the application tells it. `None`: the answer is invalid.
-fn take_fields(head: &AppHead<'_>, buffers: &mut Buffers) -> Option<(u16, Option<u64>)> {
+/// What a field of an application means to the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FieldUse {
+    /// It goes to the client.
+    Passed,
+    /// It goes to the client, and tells the length of the body.
+    Length,
+    /// It replaces the status.
+    Status,
+    /// It is the router's to say.
+    Dropped,
+}
+
+fn use_of(name: &[u8]) -> FieldUse {
+    match name.len() {
+        6 if name.eq_ignore_ascii_case(b"server") => FieldUse::Dropped,
+        6 if name.eq_ignore_ascii_case(b"status") => FieldUse::Status,
+        7 if name.eq_ignore_ascii_case(b"upgrade") => FieldUse::Dropped,
+        10 if name.eq_ignore_ascii_case(b"connection") => FieldUse::Dropped,
+        14 if name.eq_ignore_ascii_case(b"content-length") => FieldUse::Length,
+        20 if name.eq_ignore_ascii_case(b"sec-websocket-accept") => FieldUse::Dropped,
+        _ => FieldUse::Passed,
+    }
+}
+
+/// The status, and the body's length if the application tells it. `None`: the answer is invalid.
+fn read_fields(head: &AppHead<'_>) -> Option<(u16, Option<u64>)> {
     let mut status = head.status;
     let mut length = None;
-    buffers.fields.clear();
     for (name, value) in head.fields() {
-        match name.len() {
-            6 if name.eq_ignore_ascii_case(b"server") => continue,
-            6 if name.eq_ignore_ascii_case(b"status") => {
-                status = status_of(value)?;
-                continue;
-            }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => continue,
-            10 if name.eq_ignore_ascii_case(b"connection") => continue,
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                length = length.or(parse_content_length(value));
-            }
-            20 if name.eq_ignore_ascii_case(b"sec-websocket-accept") => continue,
-            _ => {}
+        match use_of(name) {
+            FieldUse::Status => status = status_of(value)?,
+            FieldUse::Length => length = length.or(parse_content_length(value)),
+            FieldUse::Passed | FieldUse::Dropped => {}
         }
-        buffers.fields.push(name, value);
     }
     Some((status, length))
+}
+
+/// The fields that go to the client, in the application's order.
+fn passed_fields<'a>(head: &AppHead<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    head.fields().filter(|(name, _)| matches!(use_of(name), FieldUse::Passed | FieldUse::Length))
 }
 
 /// The status in the value of a `Status` field: its first three digits, 100 to 999.

@@ -15,6 +15,12 @@ pub struct Clock {
     date: RefCell<[u8; 29]>,
 }
 
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Clock {
     /// A clock that has just been read.
     pub fn new() -> Self {
