@@ -7,7 +7,7 @@ mod apply;
 mod gauge;
 mod unsupported;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -79,6 +79,8 @@ pub(crate) struct Control {
     prepared: RefCell<Option<Prepared>>,
     /// One change of configuration at a time, also when controllers are exchanged in mid-update.
     changing: tokio::sync::Mutex<()>,
+    /// How the loops were told to end, once they were.
+    quit: Cell<Option<Quit>>,
 }
 
 /// Runs the router until main says to stop or hangs up.
@@ -207,6 +209,7 @@ impl Control {
             current: RefCell::new(Vec::new()),
             prepared: RefCell::new(None),
             changing: tokio::sync::Mutex::new(()),
+            quit: Cell::new(None),
         }
     }
 
@@ -249,6 +252,7 @@ impl Control {
     fn tell(&self, index: usize, command: Command) {
         if let Some(event_loop) = self.loops.borrow().get(index)
             && event_loop.commands.send(command).is_err()
+            && self.quit.get().is_none()
         {
             unit_log::alert!("event loop {index} has ended");
         }
@@ -258,6 +262,17 @@ impl Control {
     fn tell_all(&self, command: impl Fn() -> Command) {
         for index in 0..self.loops.borrow().len() {
             self.tell(index, command());
+        }
+    }
+
+    /// Whether a worker that ends is still missed by anyone.
+    fn needs_workers(&self) -> bool {
+        match self.quit.get() {
+            None => true,
+            Some(Quit::Fast) => false,
+            Some(Quit::Graceful) => {
+                self.loops.borrow().iter().any(|event_loop| !event_loop.thread.is_finished())
+            }
         }
     }
 
@@ -417,6 +432,7 @@ impl Control {
     async fn stop(&self, quit: Quit) {
         let graceful = quit == Quit::Graceful;
         self.tell_all(|| Command::Quit { graceful });
+        self.quit.set(Some(quit));
         while !self.loops.borrow().iter().all(|event_loop| event_loop.thread.is_finished()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

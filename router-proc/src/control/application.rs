@@ -79,6 +79,8 @@ pub(crate) struct App {
     starting_prototype: tokio::sync::Mutex<()>,
     workers: RefCell<BTreeMap<u32, WorkerState>>,
     next_worker: Cell<u32>,
+    /// Workers that are to be started and are not in `workers` yet.
+    planned: Cell<u32>,
     /// Failed starts in a row.
     failures: Cell<u32>,
     /// A start is waiting for its time.
@@ -104,6 +106,7 @@ impl App {
             starting_prototype: tokio::sync::Mutex::new(()),
             workers: RefCell::new(BTreeMap::new()),
             next_worker: Cell::new(0),
+            planned: Cell::new(0),
             failures: Cell::new(0),
             is_backing_off: Cell::new(false),
             leaving: RefCell::new(None),
@@ -169,8 +172,8 @@ impl App {
         spawn_local(async move {
             let starts: Vec<_> = (0..app.config.processes.spare)
                 .map(|_| {
-                    let (app, control) = (Rc::clone(&app), Rc::clone(&control));
-                    spawn_local(async move { app.start_worker(&control).await })
+                    let (planned, control) = (app.plan(), Rc::clone(&control));
+                    spawn_local(async move { planned.start(&control).await })
                 })
                 .collect();
             let mut result = Ok(());
@@ -179,7 +182,7 @@ impl App {
                     start.await.unwrap_or_else(|_| Err(Refusal::new("start was cut off")));
                 if let Err(refusal) = started {
                     if result.is_ok() {
-                        unit_log::warn!("failed to start application \"{}\"", app.config.name);
+                        app.failed_to_start();
                     }
                     result = result.and(Err(refusal));
                 }
@@ -246,21 +249,18 @@ impl App {
         Ok(prototype)
     }
 
-    /// Starts a worker and waits until it is ready.
-    async fn start_worker(&self, control: &Rc<Control>) -> Result<(), Refusal> {
-        let number = self.next_worker.get() + 1;
-        self.next_worker.set(number);
-        let key = WorkerKey { app: self.id, worker: number };
-        let result = self.start(control, key).await;
-        if result.is_err() {
-            self.workers.borrow_mut().remove(&number);
-            self.count_failure();
-            self.fail_queue_if_hopeless(control);
-        }
-        result
+    /// Counts a worker as starting from now on, though its prototype may have to be started first.
+    fn plan(&self) -> Planned {
+        self.planned.set(self.planned.get() + 1);
+        Planned { app: self.rc() }
     }
 
-    async fn start(&self, control: &Rc<Control>, key: WorkerKey) -> Result<(), Refusal> {
+    async fn start(
+        &self,
+        control: &Rc<Control>,
+        key: WorkerKey,
+        planned: Planned,
+    ) -> Result<(), Refusal> {
         let prototype = self.prototype(control).await?;
         let gauge = Arc::new(WorkerGauge::default());
         let (channels, mut halves) = make_channels(control.loops.borrow().len())
@@ -297,6 +297,7 @@ impl App {
                 idle_since: None,
             },
         );
+        drop(planned);
         for (index, channel) in channels.into_iter().enumerate() {
             control.tell(index, Command::AddWorker(key, channel, Arc::clone(&gauge)));
         }
@@ -392,6 +393,14 @@ impl App {
         self.replenish();
     }
 
+    /// Says so; what is gone is missed by nobody.
+    fn failed_to_start(&self) {
+        if self.is_gone.get() {
+            return;
+        }
+        unit_log::warn!("failed to start application \"{}\"", self.config.name);
+    }
+
     fn count_failure(&self) {
         self.failures.set(self.failures.get().saturating_add(1));
     }
@@ -429,7 +438,7 @@ impl App {
     /// As [`Self::replenish`], when so many workers are known to have just been taken.
     fn replenish_after(&self, taken: u32) {
         let Some(control) = self.control.upgrade() else { return };
-        if self.is_gone.get() || self.is_backing_off.get() {
+        if self.is_gone.get() || self.is_backing_off.get() || !control.needs_workers() {
             return;
         }
         let pause = match self.failures.get() {
@@ -443,10 +452,10 @@ impl App {
         let app = self.rc();
         if pause.is_zero() {
             for _ in 0..missing {
-                let (app, control) = (Rc::clone(&app), Rc::clone(&control));
-                // The start failed aloud, and is tried again.
+                let (planned, app, control) = (app.plan(), Rc::clone(&app), Rc::clone(&control));
                 spawn_local(async move {
-                    if app.start_worker(&control).await.is_err() {
+                    if planned.start(&control).await.is_err() {
+                        app.failed_to_start();
                         app.replenish();
                     }
                 });
@@ -462,9 +471,10 @@ impl App {
                 return;
             }
             // One by one until a start succeeds.
-            match app.start_worker(&control).await {
-                Ok(()) | Err(_) => app.replenish(),
+            if app.plan().start(&control).await.is_err() {
+                app.failed_to_start();
             }
+            app.replenish();
         });
     }
 
@@ -475,7 +485,9 @@ impl App {
         // What leaves needs no spare ones, only those that end what is left of it.
         let spare = if self.is_leaving() { 0 } else { processes.spare };
         let live = self.count(|worker| !worker.is_stopping);
-        let starting = self.count(|worker| !worker.is_stopping && !worker.is_ready);
+        let planned = self.planned.get();
+        let live = live + planned;
+        let starting = planned + self.count(|worker| !worker.is_stopping && !worker.is_ready);
         let idle = self.count(|worker| worker.is_idle());
         let running = live - starting;
         let active = u32::try_from(self.active.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
@@ -493,7 +505,7 @@ impl App {
 
     /// With no worker and none on its way, nobody will ever serve what waits.
     fn fail_queue_if_hopeless(&self, control: &Control) {
-        if self.count(|worker| !worker.is_stopping) == 0 {
+        if self.planned.get() == 0 && self.count(|worker| !worker.is_stopping) == 0 {
             control.tell_all(|| Command::FailQueue(self.id));
         }
     }
@@ -553,13 +565,13 @@ impl App {
             let count = app.config.processes.spare.max(u32::from(!old.is_empty()));
             let mut started = Ok(());
             for _ in 0..count {
-                started = app.start_worker(&control).await;
+                started = app.plan().start(&control).await;
                 if started.is_err() {
                     break;
                 }
             }
             if started.is_err() && !app.is_gone.get() {
-                unit_log::warn!("failed to start application \"{}\"", app.config.name);
+                app.failed_to_start();
                 if let Some(failed) = app.prototype.replace(old_prototype) {
                     failed.quit();
                 }
@@ -631,6 +643,34 @@ impl App {
     /// Whether it is no longer configured.
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.borrow().is_some()
+    }
+}
+
+/// A worker that is to be started. It counts as one until it is among the others, or given up.
+struct Planned {
+    app: Rc<App>,
+}
+
+impl Planned {
+    /// Starts it and waits until it is ready.
+    async fn start(self, control: &Rc<Control>) -> Result<(), Refusal> {
+        let app = Rc::clone(&self.app);
+        let number = app.next_worker.get() + 1;
+        app.next_worker.set(number);
+        let key = WorkerKey { app: app.id, worker: number };
+        let result = app.start(control, key, self).await;
+        if result.is_err() {
+            app.workers.borrow_mut().remove(&number);
+            app.count_failure();
+            app.fail_queue_if_hopeless(control);
+        }
+        result
+    }
+}
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        self.app.planned.set(self.app.planned.get() - 1);
     }
 }
 
