@@ -4,6 +4,7 @@
 
 mod control_api;
 mod http;
+mod python;
 mod routing;
 mod startup;
 mod statics;

@@ -245,7 +245,6 @@ fn n5_descriptors_return_to_where_they_began() {
         listeners[format!("127.0.0.1:{port}")] = json!({ "pass": "routes" });
     }
     let mut config = json!({
-        "settings": { "listen_threads": 3 },
         "listeners": listeners,
         "routes": [{ "match": { "uri": "/file" }, "action": { "share": file } },
                    { "action": { "return": 200 } }],
