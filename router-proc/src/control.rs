@@ -22,10 +22,10 @@ use port_proto::{
     RestartRefusal, Role, RouterToController, RouterToMain, SetUpRouter, Status,
 };
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 
-use crate::event_loop::{Command, LoopThread, Notice, Peers, spawn};
+use crate::event_loop::{Command, Counters, LoopThread, Notice, Peers, spawn};
 use crate::snapshot::ListenerId;
 use application::App;
 use apply::Prepared;
@@ -36,6 +36,9 @@ type ControllerSender = port_io::Sender<RouterToController, ControllerToRouter>;
 
 /// How often idle workers and stopped loops are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often a router that stops looks whether connections and loops have ended.
+const LOOK_AT_ENDS: Duration = Duration::from_millis(5);
 
 /// Why the router cannot run.
 #[derive(Debug, Error)]
@@ -142,7 +145,7 @@ pub async fn serve(
         }
     };
     // The port must be read for as long as anything is asked over it, and a second word counts.
-    let (hurry, hurried) = tokio::sync::oneshot::channel();
+    let (hurry, hurried) = oneshot::channel();
     spawn_local(async move {
         loop {
             match inbox.recv().await {
@@ -270,9 +273,7 @@ impl Control {
         match self.quit.get() {
             None => true,
             Some(Quit::Fast) => false,
-            Some(Quit::Graceful) => {
-                self.loops.borrow().iter().any(|event_loop| !event_loop.thread.is_finished())
-            }
+            Some(Quit::Graceful) => self.connections() > 0,
         }
     }
 
@@ -428,13 +429,44 @@ impl Control {
         self.tell(0, Command::ReopenLog(log));
     }
 
+    /// Accepts nothing more and waits until every connection is closed. Main has the patience that
+    /// bounds it.
+    async fn drain(&self) {
+        let mut draining = Vec::new();
+        for index in 0..self.loops.borrow().len() {
+            let (done, is_done) = oneshot::channel();
+            self.tell(index, Command::Drain { done });
+            draining.push(is_done);
+        }
+        for is_done in draining {
+            // A loop that ended accepts nothing either.
+            let _ = is_done.await;
+        }
+        while self.connections() > 0 {
+            tokio::time::sleep(LOOK_AT_ENDS).await;
+        }
+    }
+
+    /// Connections that are open, also those on their way from loop to loop.
+    fn connections(&self) -> u64 {
+        let loops = self.loops.borrow();
+        let sum = |counter: fn(&Counters) -> u64| {
+            loops.iter().map(|event_loop| counter(&event_loop.counters)).sum::<u64>()
+        };
+        let closed = sum(|counters| counters.closed.get());
+        sum(|counters| counters.accepted.get()).saturating_sub(closed)
+    }
+
     /// Ends the loops, then the applications.
     async fn stop(&self, quit: Quit) {
-        let graceful = quit == Quit::Graceful;
-        self.tell_all(|| Command::Quit { graceful });
         self.quit.set(Some(quit));
+        match quit {
+            Quit::Fast => {}
+            Quit::Graceful => self.drain().await,
+        }
+        self.tell_all(|| Command::Quit);
         while !self.loops.borrow().iter().all(|event_loop| event_loop.thread.is_finished()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(LOOK_AT_ENDS).await;
         }
         for app in self.apps.borrow().values() {
             app.stop_all();

@@ -91,11 +91,14 @@ pub enum Command {
     Adopt(Socket, ListenerId),
     /// Hand the reopened log to all workers.
     ReopenLog(Arc<OwnedFd>),
-    /// Stop accepting, finish what was accepted if `graceful`, and end.
-    Quit {
-        /// Whether requests in progress are finished.
-        graceful: bool,
+    /// Accept nothing more and close connections after their requests. The loop goes on: workers
+    /// must not take the end of one loop for the end of the router.
+    Drain {
+        /// Told when nothing more is accepted.
+        done: oneshot::Sender<()>,
     },
+    /// End.
+    Quit,
 }
 
 /// What a loop tells the control thread.

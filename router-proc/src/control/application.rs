@@ -32,7 +32,7 @@ const PROTOTYPE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A worker that ends this soon after its start counts as a failed start.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
 
-/// The pause after the first failed start; it doubles with each further one.
+/// The pause after the second failed start in a row; it doubles with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 
 /// The longest pause between two attempts to start a worker.
@@ -83,8 +83,10 @@ pub(crate) struct App {
     planned: Cell<u32>,
     /// Failed starts in a row.
     failures: Cell<u32>,
-    /// A start is waiting for its time.
-    is_backing_off: Cell<bool>,
+    /// When the next start may be tried.
+    retry_at: Cell<Instant>,
+    /// A start waits for that moment.
+    is_retrying: Cell<bool>,
     /// The loops that still have something of it, once it is leaving. Requests among that are
     /// served yet.
     leaving: RefCell<Option<Vec<usize>>>,
@@ -108,7 +110,8 @@ impl App {
             next_worker: Cell::new(0),
             planned: Cell::new(0),
             failures: Cell::new(0),
-            is_backing_off: Cell::new(false),
+            retry_at: Cell::new(Instant::now()),
+            is_retrying: Cell::new(false),
             leaving: RefCell::new(None),
             is_gone: Cell::new(false),
             restarting: tokio::sync::Mutex::new(()),
@@ -365,7 +368,7 @@ impl App {
             worker.is_ready && (was_used || worker.started.elapsed() >= SHORT_LIFE)
         };
         if self.failures.get() > 0 && self.count(lasts) > 0 {
-            self.failures.set(0);
+            self.forget_failures();
             self.replenish();
         }
         for (number, worker) in self.workers.borrow_mut().iter_mut() {
@@ -385,7 +388,7 @@ impl App {
         }
         let was_used = state.gauge.served() > 0 || state.gauge.in_flight() > 0;
         if was_used || state.started.elapsed() >= SHORT_LIFE {
-            self.failures.set(0);
+            self.forget_failures();
         } else if !state.was_told_to_stop {
             self.count_failure();
         }
@@ -402,7 +405,22 @@ impl App {
     }
 
     fn count_failure(&self) {
-        self.failures.set(self.failures.get().saturating_add(1));
+        let failures = self.failures.get().saturating_add(1);
+        self.failures.set(failures);
+        let pause = match failures {
+            0 | 1 => Duration::ZERO,
+            more => BACKOFF_FIRST.saturating_mul(1 << (more - 2).min(8)).min(BACKOFF_MAX),
+        };
+        self.retry_at.set(Instant::now() + pause);
+    }
+
+    fn is_backing_off(&self) -> bool {
+        Instant::now() < self.retry_at.get()
+    }
+
+    fn forget_failures(&self) {
+        self.failures.set(0);
+        self.retry_at.set(Instant::now());
     }
 
     fn prototype_lost(&self, prototype: &Rc<Prototype>) {
@@ -420,7 +438,7 @@ impl App {
 
     /// Workers are being used, or requests wait for one.
     pub(super) fn on_demand(&self) {
-        if self.is_backing_off.get() && self.count(|_| true) == 0 {
+        if self.is_backing_off() && self.count(|_| true) == 0 {
             if let Some(control) = self.control.upgrade() {
                 control.tell_all(|| Command::FailQueue(self.id));
             }
@@ -438,44 +456,42 @@ impl App {
     /// As [`Self::replenish`], when so many workers are known to have just been taken.
     fn replenish_after(&self, taken: u32) {
         let Some(control) = self.control.upgrade() else { return };
-        if self.is_gone.get() || self.is_backing_off.get() || !control.needs_workers() {
-            return;
-        }
-        let pause = match self.failures.get() {
-            0 => Duration::ZERO,
-            failures => BACKOFF_FIRST.saturating_mul(1 << (failures - 1).min(8)).min(BACKOFF_MAX),
-        };
         let missing = self.missing_workers(taken);
-        if missing == 0 {
+        if self.is_gone.get() || missing == 0 || !control.needs_workers() {
             return;
         }
         let app = self.rc();
-        if pause.is_zero() {
-            for _ in 0..missing {
-                let (planned, app, control) = (app.plan(), Rc::clone(&app), Rc::clone(&control));
+        if self.is_backing_off() {
+            self.fail_queue_if_hopeless(&control);
+            if !self.is_retrying.replace(true) {
                 spawn_local(async move {
-                    if planned.start(&control).await.is_err() {
-                        app.failed_to_start();
-                        app.replenish();
-                    }
+                    tokio::time::sleep_until(app.retry_at.get().into()).await;
+                    app.is_retrying.set(false);
+                    app.replenish();
                 });
             }
             return;
         }
-        self.is_backing_off.set(true);
-        self.fail_queue_if_hopeless(&control);
-        spawn_local(async move {
-            tokio::time::sleep(pause).await;
-            app.is_backing_off.set(false);
-            if app.is_gone.get() || app.missing_workers(0) == 0 {
-                return;
-            }
-            // One by one until a start succeeds.
-            if app.plan().start(&control).await.is_err() {
-                app.failed_to_start();
-            }
-            app.replenish();
-        });
+        // After a failure one by one, until one that was started lasts.
+        let starts = match (self.failures.get(), self.starting()) {
+            (0, _) => missing,
+            (_, 0) => 1,
+            (_, _) => 0,
+        };
+        for _ in 0..starts {
+            let (planned, app, control) = (app.plan(), Rc::clone(&app), Rc::clone(&control));
+            spawn_local(async move {
+                if planned.start(&control).await.is_err() {
+                    app.failed_to_start();
+                }
+                app.replenish();
+            });
+        }
+    }
+
+    /// Workers that are not ready yet.
+    fn starting(&self) -> u32 {
+        self.planned.get() + self.count(|worker| !worker.is_stopping && !worker.is_ready)
     }
 
     /// How many processes should be started now (processes.md §11), if at least `taken` of them are
@@ -484,10 +500,8 @@ impl App {
         let processes = self.config.processes;
         // What leaves needs no spare ones, only those that end what is left of it.
         let spare = if self.is_leaving() { 0 } else { processes.spare };
-        let live = self.count(|worker| !worker.is_stopping);
-        let planned = self.planned.get();
-        let live = live + planned;
-        let starting = planned + self.count(|worker| !worker.is_stopping && !worker.is_ready);
+        let live = self.planned.get() + self.count(|worker| !worker.is_stopping);
+        let starting = self.starting();
         let idle = self.count(|worker| worker.is_idle());
         let running = live - starting;
         let active = u32::try_from(self.active.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
@@ -561,7 +575,7 @@ impl App {
             let _one_at_a_time = app.restarting.lock().await;
             let old_prototype = app.prototype.take();
             let old: Vec<u32> = app.workers.borrow().keys().copied().collect();
-            app.failures.set(0);
+            app.forget_failures();
             let count = app.config.processes.spare.max(u32::from(!old.is_empty()));
             let mut started = Ok(());
             for _ in 0..count {

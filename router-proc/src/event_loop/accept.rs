@@ -184,7 +184,8 @@ pub(crate) fn give_away(
     stream: Stream,
     id: ListenerId,
 ) -> Option<Stream> {
-    if event_loop.counters.load.get() < BUSY || !event_loop.may_give_away() {
+    let load = event_loop.counters.load.get();
+    if load < BUSY || event_loop.is_stopping() || !event_loop.may_give_away() {
         return Some(stream);
     }
     let Some(peer) = better_place(event_loop) else { return Some(stream) };

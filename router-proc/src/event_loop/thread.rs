@@ -21,8 +21,7 @@ use crate::app::{Dispatcher, Worker};
 use crate::connection;
 use crate::snapshot::{ListenerId, Snapshot};
 
-/// How often a loop that stops gracefully looks whether its last connection is gone. Main has the
-/// patience that bounds the whole.
+/// How often a loop that stops closes the connections that have become idle.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
 /// What loops know of each other.
@@ -116,9 +115,6 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
     let mut listening: HashMap<ListenerId, JoinHandle<()>> = HashMap::new();
     loop {
         let command = if event_loop.is_stopping() {
-            if event_loop.counters.held.get() == 0 && inbox.is_empty() {
-                break;
-            }
             event_loop.timers.expire_idle(usize::MAX);
             match tokio::time::timeout(DRAIN_POLL, inbox.recv()).await {
                 Ok(command) => command,
@@ -195,15 +191,16 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     dispatcher.broadcast(ToWorker::Log, &[file.as_fd()]);
                 }
             }
-            Command::Quit { graceful } => {
+            Command::Drain { done } => {
                 for (_, task) in listening.drain() {
                     task.abort();
+                    let _ = task.await;
                 }
                 event_loop.stopping.set(true);
-                if !graceful {
-                    break;
-                }
+                // The control thread may have lost its patience.
+                let _ = done.send(());
             }
+            Command::Quit => break,
         }
     }
     // They hold the loop, which holds them.
