@@ -1,5 +1,6 @@
 //! `unit-controller`: started by unitd with a port to it at descriptor 3 and the log at 2. Serves
 //! the control API until main says to stop or is gone. Holds no privilege.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -147,9 +147,8 @@ mod tests {
 
     #[test]
     fn files_without_every_seal_are_refused() {
-        let refused = |fd: &OwnedFd| {
-            open_sealed(fd, 4).unwrap_err().kind() == io::ErrorKind::InvalidData
-        };
+        let refused =
+            |fd: &OwnedFd| open_sealed(fd, 4).unwrap_err().kind() == io::ErrorKind::InvalidData;
         let open = create("test").expect("makes");
         rustix::io::write(&open, b"abcd").expect("writes");
         assert!(refused(&open));
