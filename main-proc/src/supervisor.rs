@@ -422,16 +422,19 @@ impl Supervisor {
 
     /// Tells every prototype to end, and sets a limit to it.
     fn dismiss_prototypes(&mut self, how: Quit, now: Instant) {
-        let prototypes: Vec<(Identity, bool)> = self
+        let prototypes: Vec<(Identity, Phase)> = self
             .of_role(Role::Prototype)
-            .map(|process| (process.identity, process.phase == Phase::Connected))
+            .map(|process| (process.identity, process.phase))
             .collect();
-        for (identity, reachable) in prototypes {
-            if reachable {
-                self.actions.push_back(Action::Quit(identity, how));
-                self.condemn(identity, now + PROTOTYPE_LIMIT, Signal::SIGTERM);
-            } else {
-                self.condemn(identity, now, Signal::SIGKILL);
+        for (identity, phase) in prototypes {
+            match phase {
+                Phase::Connected => {
+                    self.actions.push_back(Action::Quit(identity, how));
+                    self.condemn(identity, now + PROTOTYPE_LIMIT, Signal::SIGTERM);
+                }
+                Phase::Starting => self.condemn(identity, now, Signal::SIGKILL),
+                // It is on its way out, and has had its limit since it hung up.
+                Phase::HungUp => {}
             }
         }
     }

@@ -191,6 +191,21 @@ fn a_lost_router_is_told_of_restarted_and_takes_its_prototypes_along() {
 }
 
 #[test]
+fn a_prototype_that_hung_up_keeps_its_time_when_the_router_ends() {
+    let (mut world, _, router) = World::running();
+    let prototype = world.prototype(router);
+    world.pass(LIVED);
+    // Both end at once, and the prototype closed its port first.
+    world.supervisor.hung_up(prototype, world.now);
+    world.exit(router, Ending::Code(0));
+    world.actions();
+    world.pass(Duration::ZERO);
+    assert_eq!(world.actions(), []);
+    world.pass(LINGER_LIMIT);
+    assert_eq!(world.actions(), [Action::Signal(prototype, Signal::SIGKILL)]);
+}
+
+#[test]
 fn a_lost_controller_disturbs_nothing() {
     let (mut world, controller, router) = World::running();
     world.prototype(router);
