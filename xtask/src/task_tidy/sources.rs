@@ -71,10 +71,11 @@ fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 /// beneath it.
 fn may_hold_unsafe(file: &Path) -> bool {
     let parts: Vec<_> = file.iter().filter_map(|part| part.to_str()).collect();
-    matches!(
-        parts.as_slice(),
-        ["sys", "src", ..] | ["runtimes", _, "src", "ffi.rs"] | ["runtimes", _, "src", "ffi", ..]
-    )
+    match parts.as_slice() {
+        ["sys", "src", ..] => true,
+        ["runtimes", language, "src", "ffi.rs" | "ffi", ..] => *language != "host",
+        _ => false,
+    }
 }
 
 /// The crates that hold such files cannot forbid it; `host` is a runtime of no language.
@@ -138,7 +139,9 @@ mod tests {
     fn unsafe_is_confined_to_the_listed_files() {
         assert!(may_hold_unsafe(Path::new("sys/src/socket.rs")));
         assert!(may_hold_unsafe(Path::new("runtimes/python/src/ffi.rs")));
+        assert!(may_hold_unsafe(Path::new("runtimes/python/src/ffi/object.rs")));
         assert!(!may_hold_unsafe(Path::new("runtimes/python/src/lib.rs")));
+        assert!(!may_hold_unsafe(Path::new("runtimes/host/src/ffi.rs")));
         assert!(!may_hold_unsafe(Path::new("router-proc/src/ffi.rs")));
         let file = Path::new("router-proc/src/x.rs");
         assert_eq!(judge_rust(file, "//! X.\nfn f() { unsafe { g() } }\n").len(), 1);
