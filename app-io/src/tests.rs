@@ -127,6 +127,30 @@ fn a_body_file_comes_with_its_request_only() {
     assert_eq!(sys::memfd::open_sealed(file, 7).unwrap(), b"spooled");
 }
 
+/// The body of a request that was not handed out after all must not become the next one's.
+#[test]
+fn a_body_whose_record_did_not_follow_is_nobodys() {
+    let mut pair = pair();
+    let with_file = |pair: &mut Pair, text: &[u8]| {
+        let body = sys::memfd::sealed("body", text).unwrap();
+        let mut bytes = record(b"", 300_000);
+        bytes[12] = u8::try_from(app_proto::REQUEST_BODY_FILE).unwrap();
+        pair.router.offer(&mut bytes, Some(std::os::fd::AsFd::as_fd(&body)))
+    };
+    while pair.router.send(ToWorker::Wake, &[]).unwrap() {}
+    let mut events = Vec::new();
+    // Room for the body, but not for the record.
+    assert!(pair.worker.receive(&mut events).unwrap());
+    assert!(matches!(with_file(&mut pair, b"first"), Err(OfferError::Full)));
+    assert!(!pair.router.send(ToWorker::Wake, &[]).unwrap(), "the body was sent");
+    while pair.worker.receive(&mut events).unwrap() {}
+    with_file(&mut pair, b"second").unwrap();
+    let mut buffer = Vec::new();
+    let claimed = pair.worker.claim(&mut buffer, &mut events).unwrap().unwrap();
+    assert_eq!(sys::memfd::open_sealed(claimed.body.unwrap(), 6).unwrap(), b"second");
+    assert_eq!(pair.router.in_flight(), 1);
+}
+
 #[test]
 fn a_full_ring_is_full_and_empties() {
     let mut pair = pair();
