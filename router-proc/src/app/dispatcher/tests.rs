@@ -328,7 +328,7 @@ fn every_request_ends_whatever_workers_and_clients_do() {
 
 fn play(seed: u64, steps: usize) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mut stage = Stage::new((seed % 2 == 0).then_some(TIMEOUT_MS));
+    let mut stage = Stage::new(seed.is_multiple_of(2).then_some(TIMEOUT_MS));
     for _ in 0..=dice.roll(3) {
         stage.ready_worker();
     }
