@@ -29,6 +29,10 @@ type PrototypeSender = port_io::Sender<RouterToPrototype, PrototypeToRouter>;
 /// How long a prototype may take to be ready.
 const PROTOTYPE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a worker may take to load its application: enough for the slowest, and an end to the
+/// wait for one that hangs, for whoever waits behind it.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// A worker that ends this soon after its start counts as a failed start.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
 
@@ -310,13 +314,24 @@ impl App {
             RequestError::Refused(refusal) => refusal,
             RequestError::Lost | RequestError::Send(_) => Refusal::new("the prototype is gone"),
         })?;
-        // The sender goes with the worker's entry when the worker ends before it is ready.
-        is_ready.await.map_err(|_| {
-            Refusal::new(format!(
+        match tokio::time::timeout(LOAD_TIMEOUT, is_ready).await {
+            Ok(Ok(())) => Ok(()),
+            // The sender goes with the worker's entry when the worker ends before it is ready.
+            Ok(Err(_)) => Err(Refusal::new(format!(
                 "a process of application \"{}\" ended while it started, see the log",
                 self.config.name
-            ))
-        })
+            ))),
+            Err(_) => {
+                if let Some(worker) = self.workers.borrow().get(&key.worker) {
+                    worker.kill(key.worker);
+                }
+                Err(Refusal::new(format!(
+                    "a process of application \"{}\" was not ready after {} seconds",
+                    self.config.name,
+                    LOAD_TIMEOUT.as_secs()
+                )))
+            }
+        }
     }
 
     /// A loop heard that the worker's application is loaded.
