@@ -390,11 +390,11 @@ impl Daemon {
             Signal::SIGCHLD => self.reap(),
             Signal::SIGTERM | Signal::SIGINT => {
                 unit_log::notice!("signal signo:{number} ({name}) received");
-                self.supervisor.stop(Quit::Fast, Instant::now());
+                self.stop(Quit::Fast);
             }
             Signal::SIGQUIT => {
                 unit_log::notice!("signal signo:{number} ({name}) received");
-                self.supervisor.stop(Quit::Graceful, Instant::now());
+                self.stop(Quit::Graceful);
             }
             Signal::SIGUSR1 => {
                 unit_log::notice!("signal {number} ({name}) received, log files rotation");
@@ -402,6 +402,13 @@ impl Daemon {
             }
             _ => unit_log::notice!("signal signo:{number} ({name}) received, ignored"),
         }
+    }
+
+    /// Begins to stop. Nobody is to wait in a queue that no router will look at again: once the
+    /// router has closed its copies of the listening sockets, clients are refused.
+    fn stop(&mut self, how: Quit) {
+        self.parts.listeners.keep(&[]);
+        self.supervisor.stop(how, Instant::now());
     }
 
     fn reap(&mut self) {
