@@ -48,7 +48,7 @@ impl Control {
         let config = Config::validate(&value, &self.environment)
             .map_err(|error| Refusal::new(error.detail))?;
         if let Some(text) = unsupported::find(&config) {
-            return Err(Refusal::new(text));
+            return Err(Refusal::new(plain(&text)));
         }
         let threads = config
             .settings
@@ -143,7 +143,7 @@ impl Control {
         let request = OpenListener { address: address.clone(), backlog };
         let WithFds { fds: [socket], .. } =
             self.main.request(request).await.map_err(|error| match error {
-                RequestError::Refused(refusal) => Refusal::new(refusal.text),
+                RequestError::Refused(refusal) => Refusal::new(plain(&refusal.text)),
                 RequestError::Lost | RequestError::Send(_) => lost(),
             })?;
         let id = {
@@ -242,6 +242,11 @@ impl Control {
 
 fn lost() -> Refusal {
     Refusal::new("the main process is gone")
+}
+
+/// A text of the log, whose quotes have backslashes that tools look for, as a person reads it.
+fn plain(text: &str) -> String {
+    text.replace("\\\"", "\"")
 }
 
 /// The address in the form main takes it.
