@@ -29,6 +29,10 @@ use crate::{ConnectError, HELLO_TIMEOUT, PortError, RequestError, SendError};
 /// The most bytes that wait for a peer that does not read. A single larger message may wait alone.
 pub const QUEUE_LEN_MAX: usize = 4 * 1024 * 1024;
 
+/// The most descriptors that wait with them. They count among those this process may have, so a
+/// peer that asks and does not read must not use them up.
+pub const QUEUE_FDS_MAX: usize = 256;
+
 /// Opens a port to a known peer: both introduce themselves within [`HELLO_TIMEOUT`].
 ///
 /// # Errors
@@ -108,6 +112,7 @@ fn halves<Tx: Direction, Rx: Direction>(
             socket: Some(Rc::new(socket)),
             queue: VecDeque::new(),
             queued_len: 0,
+            queued_fds: 0,
             pending: HashMap::new(),
             last_stream: 0,
             driver: None,
@@ -130,6 +135,7 @@ struct State {
     socket: Option<Rc<Watched>>,
     queue: VecDeque<Outgoing>,
     queued_len: usize,
+    queued_fds: usize,
     pending: HashMap<StreamId, Pending>,
     last_stream: u32,
     /// The task in `recv`, to be told when the queue is no longer empty.
@@ -149,10 +155,13 @@ impl State {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(closed_or(error)),
             }
-        } else if self.queued_len + packet.len() > QUEUE_LEN_MAX {
+        } else if self.queued_len + packet.len() > QUEUE_LEN_MAX
+            || self.queued_fds + packet.fds() > QUEUE_FDS_MAX
+        {
             return Err(SendError::Full);
         }
         self.queued_len += packet.len();
+        self.queued_fds += packet.fds();
         self.queue.push_back(packet);
         if let Some(driver) = self.driver.take() {
             driver.wake();
@@ -167,6 +176,7 @@ impl State {
             match packet.send(socket.as_fd()) {
                 Ok(()) => {
                     self.queued_len -= packet.len();
+                    self.queued_fds -= packet.fds();
                     self.queue.pop_front();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -174,6 +184,12 @@ impl State {
             }
         }
         Ok(true)
+    }
+
+    fn clear_queue(&mut self) {
+        self.queue.clear();
+        self.queued_len = 0;
+        self.queued_fds = 0;
     }
 
     /// A stream that no pending request has.
@@ -193,8 +209,7 @@ impl Shared {
     fn close(&self) {
         let (socket, pending) = {
             let mut state = self.state.borrow_mut();
-            state.queue.clear();
-            state.queued_len = 0;
+            state.clear_queue();
             // The waker holds the task that may hold this.
             state.driver = None;
             (state.socket.take(), std::mem::take(&mut state.pending))
@@ -426,8 +441,7 @@ impl<Tx: Direction, Rx: Direction> Receiver<Tx, Rx> {
                 Ok(false) => {}
                 // What the peer sent before it went away is still to be read, which then ends.
                 Err(SendError::Closed) => {
-                    state.queue.clear();
-                    state.queued_len = 0;
+                    state.clear_queue();
                     return Ok(());
                 }
                 Err(SendError::Io(error)) => return Err(error.into()),

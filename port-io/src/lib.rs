@@ -20,7 +20,7 @@ mod gate;
 mod wire;
 
 #[cfg(feature = "async")]
-pub use asynchronous::{QUEUE_LEN_MAX, Receiver, Sender, connect};
+pub use asynchronous::{QUEUE_FDS_MAX, QUEUE_LEN_MAX, Receiver, Sender, connect};
 pub use error::{ConnectError, PortError, RequestError, SendError};
 
 /// How long a peer has to introduce itself.

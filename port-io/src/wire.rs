@@ -56,6 +56,12 @@ impl Outgoing {
         HEADER_LEN + self.header.payload_len as usize
     }
 
+    /// Descriptors it holds while it waits.
+    #[cfg(feature = "async")]
+    pub(crate) fn fds(&self) -> usize {
+        self.fds.len()
+    }
+
     /// Sends it, whole or not at all.
     pub(crate) fn send(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let mut header = [0; HEADER_LEN];

@@ -587,6 +587,32 @@ async fn requests_are_not_sent_as_notices() {
 }
 
 #[tokio::test]
+async fn a_peer_that_does_not_read_holds_a_bounded_number_of_descriptors() {
+    let ((sender, _receiver), _raw) = main_and_raw_router().await;
+    let message = || {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        MainToRouter::ReopenLog(WithFds { body: ReopenLog, fds: [null.into()] })
+    };
+    // What the kernel has taken counts no more.
+    let held = || {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        links.filter(|link| {
+            std::fs::read_link(link.path())
+                .is_ok_and(|path| path == std::path::Path::new("/dev/null"))
+        })
+    };
+    let before = held().count();
+    let refused = loop {
+        if let Err(error) = sender.send(message()) {
+            break error;
+        }
+    };
+    assert!(matches!(refused, SendError::Full), "{refused}");
+    assert!(held().count() <= before + port_io::QUEUE_FDS_MAX, "{}", held().count());
+    assert!(held().count() >= before + port_io::QUEUE_FDS_MAX / 2, "{}", held().count());
+}
+
+#[tokio::test]
 async fn a_peer_that_does_not_read_fills_a_bounded_queue_and_gets_it_in_order() {
     let ((sender, mut receiver), raw) = main_and_raw_router().await;
     let message = |number: usize| {
