@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use port_proto::ListenAddress;
 use sys::errno::Described;
+use sys::fs::OwnFile;
 use sys::socket::{BindAddress, BindError};
 use thiserror::Error;
 
@@ -50,6 +51,12 @@ pub enum ControlSocketError {
         /// The call and its error.
         error: BindError,
     },
+    /// Another daemon that is starting took its place.
+    #[error("{address} was taken by another process")]
+    Taken {
+        /// The address.
+        address: String,
+    },
     /// Another call failed.
     #[error(
         "{call}({object}) failed {} while creating listening socket on {address}",
@@ -85,6 +92,19 @@ struct SocketFile {
     bound: PathBuf,
     path: PathBuf,
     address: String,
+    /// The file under the name it has now: only this one is ever removed.
+    own: OwnFile,
+}
+
+impl SocketFile {
+    /// Finds the file under a name. Another daemon that starts at the same time removes what it
+    /// takes for stale, and binds a socket of its own under the temporary name.
+    fn check_is_at(&self, path: &Path) -> Result<OwnFile, ControlSocketError> {
+        OwnFile::at(path)
+            .ok()
+            .filter(|found| found.is_same_file(&self.own))
+            .ok_or_else(|| ControlSocketError::Taken { address: self.address.clone() })
+    }
 }
 
 impl ControlSocket {
@@ -122,7 +142,7 @@ impl ControlSocket {
 
     fn bind_path(path: &str, access: Access) -> Result<Self, ControlSocketError> {
         let address = format!("unix:{path}");
-        refuse_if_answered(path, &address)?;
+        refuse_if_answered(Path::new(path), &address)?;
         create_parents(Path::new(path)).map_err(|error| ControlSocketError::Call {
             call: "mkdir",
             object: path.to_owned(),
@@ -135,7 +155,13 @@ impl ControlSocket {
             sys::socket::bind_listener(&BindAddress::UnixPath(bound.clone())).map_err(|error| {
                 ControlSocketError::Bind { address: format!("{address}.tmp"), error }
             })?;
-        let file = SocketFile { bound, path: path.into(), address };
+        let own = OwnFile::at(&bound).map_err(|error| ControlSocketError::Call {
+            call: "stat",
+            object: bound.display().to_string(),
+            address: address.clone(),
+            error,
+        })?;
+        let file = SocketFile { bound, path: path.into(), address, own };
         let created = Self { socket, file: Some(file) };
         match created.open_to(access) {
             Ok(()) => Ok(created),
@@ -164,28 +190,28 @@ impl ControlSocket {
     /// Gives a Unix socket its name: from now on clients find it.
     ///
     /// # Errors
-    /// What rename(2) says.
+    /// What rename(2) says; or that another daemon was faster.
     pub fn publish(&mut self) -> Result<(), ControlSocketError> {
         let Some(file) = &mut self.file else { return Ok(()) };
+        refuse_if_answered(&file.path, &file.address)?;
+        file.check_is_at(&file.bound)?;
         fs::rename(&file.bound, &file.path).map_err(|error| ControlSocketError::Call {
             call: "rename",
             object: file.bound.display().to_string(),
             address: file.address.clone(),
             error,
         })?;
+        file.own = file.check_is_at(&file.path)?;
         file.bound.clone_from(&file.path);
         Ok(())
     }
 
-    /// Removes the file of a Unix socket.
+    /// Removes the file of a Unix socket. That it is gone, or another daemon's by now, is no error.
     pub fn remove(&self) {
-        if let Some(SocketFile { bound, .. }) = &self.file {
-            match fs::remove_file(bound) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    unit_log::alert!("unlink(\"{}\") failed {}", bound.display(), Described(&error))
-                }
-                Ok(()) | Err(_) => {}
-            }
+        if let Some(SocketFile { bound, own, .. }) = &self.file
+            && let Err(error) = own.remove()
+        {
+            unit_log::alert!("unlink(\"{}\") failed {}", bound.display(), Described(&error));
         }
     }
 }
@@ -206,7 +232,7 @@ fn listen(socket: &OwnedFd, address: &str) -> Result<(), ControlSocketError> {
 }
 
 /// A socket that somebody accepts on is not taken away from them.
-fn refuse_if_answered(path: &str, address: &str) -> Result<(), ControlSocketError> {
+fn refuse_if_answered(path: &Path, address: &str) -> Result<(), ControlSocketError> {
     match UnixStream::connect(path) {
         Ok(stream) => {
             Err(ControlSocketError::InUse { fd: stream.as_raw_fd(), address: address.to_owned() })
@@ -283,6 +309,42 @@ mod tests {
             "{error}"
         );
         UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn of_two_that_start_at_once_one_gets_the_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let mut first = ControlSocket::bind(&address(&path), ACCESS).unwrap();
+        let mut second = ControlSocket::bind(&address(&path), ACCESS).unwrap();
+        let error = first.publish().unwrap_err().to_string();
+        assert_eq!(error, format!("{} was taken by another process", address(&path)));
+        first.remove();
+        second.publish().unwrap();
+        UnixStream::connect(&path).unwrap();
+        // One that was even faster is in use by then.
+        let mut first = ControlSocket::bind(&address(&directory.path().join("a")), ACCESS).unwrap();
+        let mut second =
+            ControlSocket::bind(&address(&directory.path().join("b")), ACCESS).unwrap();
+        second.publish().unwrap();
+        fs::rename(directory.path().join("b"), directory.path().join("a")).unwrap();
+        let error = first.publish().unwrap_err().to_string();
+        assert!(error.ends_with("socket already in use"), "{error}");
+    }
+
+    #[test]
+    fn the_socket_of_a_daemon_that_came_later_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let mut first = ControlSocket::bind(&address(&path), ACCESS).unwrap();
+        first.publish().unwrap();
+        fs::remove_file(&path).unwrap();
+        let mut second = ControlSocket::bind(&address(&path), ACCESS).unwrap();
+        second.publish().unwrap();
+        first.remove();
+        UnixStream::connect(&path).unwrap();
+        second.remove();
+        assert!(!path.exists());
     }
 
     #[test]

@@ -136,10 +136,14 @@ fn prepare(options: Options, invocation: Invocation) -> Result<Prepared, Failed>
         .write(true)
         .open("/dev/null")
         .map_err(|error| fail(format!("open(\"/dev/null\") failed {}", Described(&error))))?;
-    let store = Store::new(&options.state_dir);
+    let mut store = Store::new(&options.state_dir);
     store.create_directories();
     let daemonise = options.daemonise && inherited.is_empty();
     let (control, listeners) = sockets(&options, inherited)?;
+    if let Err(error) = store.lock() {
+        control.remove();
+        return Err(fail(error));
+    }
     unit_log::info!("unit {} started", env!("CARGO_PKG_VERSION"));
     Ok(Prepared {
         starter: Starter::new(null, daemon_user),

@@ -9,10 +9,15 @@ use std::path::{Path, PathBuf};
 
 use port_proto::{BULK_LEN_MAX, StoredConfig};
 use sys::errno::Described;
+use sys::fs::LockedDirectory;
 use thiserror::Error;
 
 /// The version of a configuration that was stored without one.
 const VERSION_WHEN_ABSENT: u32 = 12500;
+
+/// The most bytes of a configuration: it has to reach the controller in one message, with a list of
+/// modules.
+const CONF_LEN_MAX: u64 = BULK_LEN_MAX as u64 - 1024 * 1024;
 
 /// The most bytes a version file is read for.
 const VERSION_LEN_MAX: u64 = 64;
@@ -134,6 +139,14 @@ pub struct StoreError {
     pub error: io::Error,
 }
 
+/// Another daemon has the state directory.
+#[derive(Debug, Error)]
+#[error("state directory \"{}\" is in use by another process", directory.display())]
+pub struct InUse {
+    /// The directory.
+    pub directory: PathBuf,
+}
+
 /// The state directory.
 #[derive(Debug)]
 pub struct Store<D = RealDisk> {
@@ -141,13 +154,14 @@ pub struct Store<D = RealDisk> {
     /// The number in the version file, once it is known.
     version: Option<u32>,
     disk: D,
+    lock: Option<LockedDirectory>,
 }
 
 impl Store {
     /// The state directory at this path.
     #[must_use]
     pub fn new(directory: &str) -> Self {
-        Self { directory: directory.into(), version: None, disk: RealDisk }
+        Self { directory: directory.into(), version: None, disk: RealDisk, lock: None }
     }
 }
 
@@ -168,10 +182,30 @@ impl<D: Disk> Store<D> {
         }
     }
 
+    /// Keeps other daemons away: each would store its own configuration over that of the other.
+    ///
+    /// # Errors
+    /// That another one runs. A directory that is not there, or on a file system without locks, is
+    /// no reason not to start.
+    pub fn lock(&mut self) -> Result<(), InUse> {
+        match LockedDirectory::lock(&self.directory) {
+            Ok(lock) => self.lock = Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(InUse { directory: self.directory.clone() });
+            }
+            Err(error) => unit_log::warn!(
+                "state directory \"{}\" cannot be locked {}",
+                self.directory.display(),
+                Described(&error)
+            ),
+        }
+        Ok(())
+    }
+
     /// Reads what the last run stored.
     pub fn load(&mut self) -> StoredConfig {
         let conf = self.directory.join(CONF);
-        let json = match read_bounded(&conf, BULK_LEN_MAX as u64) {
+        let json = match read_bounded(&conf, CONF_LEN_MAX) {
             Ok(Some(json)) => json,
             Ok(None) => return StoredConfig::Absent,
             Err(error) => {
@@ -215,7 +249,7 @@ impl<D: Disk> Store<D> {
     /// Writes a file beside the old one, then puts it in its place.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.directory.join(name);
-        let before = fs::read(&path).ok();
+        let before = read_bounded(&path, BULK_LEN_MAX as u64).ok().flatten();
         self.put(&path, bytes)?;
         let Err(error) = self.disk.sync_directory(&self.directory) else { return Ok(()) };
         // The new file is visible, yet may be gone after a crash: who asked is told that it was
@@ -395,6 +429,34 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_has_one_daemon_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut first, mut second) = (store_in(directory.path()), store_in(directory.path()));
+        first.lock().unwrap();
+        assert_eq!(
+            second.lock().unwrap_err().to_string(),
+            format!(
+                "state directory \"{}\" is in use by another process",
+                directory.path().display()
+            )
+        );
+        drop(first);
+        second.lock().unwrap();
+        // One that is not there is told of when something is to be stored.
+        Store::new("/nonexistent").lock().unwrap();
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_configuration_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let conf = directory.path().join("conf.json");
+        let made = std::process::Command::new("mkfifo").arg(&conf).status().unwrap();
+        assert!(made.success());
+        store_in(directory.path()).store(b"{}").unwrap();
+        assert_eq!(fs::read(conf).unwrap(), b"{}");
+    }
+
+    #[test]
     fn every_failing_call_leaves_the_old_configuration_and_no_other_file() {
         for existing in [true, false] {
             let mut failures = Vec::new();
@@ -407,7 +469,8 @@ mod tests {
                 fs::write(directory.path().join("conf.json.tmp"), b"half").unwrap();
                 let disk = FailingDisk { calls_left: RefCell::new(calls) };
                 let version = Some(version_number());
-                let mut store = Store { directory: directory.path().into(), version, disk };
+                let directory_path = directory.path().into();
+                let mut store = Store { directory: directory_path, version, disk, lock: None };
                 let Err(error) = store.store(b"new one") else {
                     assert_eq!(fs::read(directory.path().join("conf.json")).unwrap(), b"new one");
                     break;

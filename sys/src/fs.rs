@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, umask};
-use rustix::fs::{AtFlags, FileType, Gid, OFlags, Uid};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Gid, OFlags, Uid};
 use rustix::io::Errno;
 
 /// The flags of open(2) for a path that others chose: it neither waits, for the other end of a FIFO
@@ -109,12 +109,18 @@ impl OwnFile {
         Ok(Self { directory, directory_inode, name, inode })
     }
 
+    /// Whether another place has the same file in it, as after a change of its name.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.inode == other.inode
+    }
+
     /// Removes the file, if its directory and itself are still what they were. Otherwise it is gone
     /// already, which is no error.
     ///
     /// # Errors
     /// What unlinkat(2) says.
-    pub fn remove(self) -> io::Result<()> {
+    pub fn remove(&self) -> io::Result<()> {
         let Ok(directory) = open_directory(&self.directory) else { return Ok(()) };
         // Beneath this descriptor nobody can exchange the directory any more.
         let unchanged = inode_of(&directory)? == self.directory_inode
@@ -126,6 +132,26 @@ impl OwnFile {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// A directory that this process has for itself among those that lock it. There is no file to it,
+/// and nothing is left of it when the process ends, however it does.
+#[derive(Debug)]
+pub struct LockedDirectory {
+    _directory: File,
+}
+
+impl LockedDirectory {
+    /// Locks a directory.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when another process has locked it; else what open(2) and
+    /// flock(2) say, such as that the file system cannot do it.
+    pub fn lock(path: &Path) -> io::Result<Self> {
+        let directory = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path)?;
+        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { _directory: directory })
     }
 }
 
@@ -199,6 +225,18 @@ mod tests {
         first.remove().unwrap();
         assert!(!outside.join("name").exists());
         second.remove().unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_locked_once_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = LockedDirectory::lock(directory.path()).unwrap();
+        let second = LockedDirectory::lock(directory.path()).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        LockedDirectory::lock(directory.path()).unwrap();
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        assert!(LockedDirectory::lock(Path::new("/nonexistent")).is_err());
     }
 
     #[test]
