@@ -9,7 +9,7 @@ use std::time::Duration;
 use port_io::{ConnectError, Receiver, RequestError, SendError, Sender, bootstrap};
 use port_proto::{
     AbortConfig, CommitConfig, ControllerToMain, GetStatus, Identity, MainToController, NewPeer,
-    PeerLost, PrepareConfig, Quit, Refusal, RestartApplication, RestartRefusal, Role,
+    PeerLost, PermitConfig, PrepareConfig, Quit, Refusal, RestartApplication, RestartRefusal, Role,
     SetUpController, StoreConfig, WithFds,
 };
 use thiserror::Error;
@@ -21,6 +21,7 @@ use crate::endpoint::{Plan, plan};
 use crate::http::{Exchange, Limits, Share};
 use crate::link::{Change, RouterLink, ToRouter};
 use crate::listener::Listener;
+use crate::permissions::PermissionReader;
 use crate::response::Response;
 use crate::session::{Answer, Effect, Question, Session, Step, Ticket};
 use crate::signals::Signals;
@@ -133,6 +134,7 @@ async fn at(moment: Option<Instant>) {
 
 struct Controller {
     session: Session,
+    permissions: PermissionReader,
     main: ToMain,
     router: RouterLink,
     /// The question that is open, and those that nobody waits for any more.
@@ -159,6 +161,7 @@ impl Controller {
         let (requests, exchanges) = mpsc::channel(16);
         let controller = Self {
             session: Session::new(&stored, &modules, check(&modules)),
+            permissions: PermissionReader::new(&modules),
             main,
             router: RouterLink::new(me),
             questions: JoinSet::new(),
@@ -284,19 +287,45 @@ impl Controller {
     }
 
     fn ask(&mut self, step: Step, question: Question) {
-        let router = self.router.sender();
+        let Some(router) = self.router.sender() else {
+            self.questions.spawn_local(async move { (step, Answer::Lost) });
+            return;
+        };
+        // Main has to know what a configuration needs before a router asks it for that.
+        let permit = match &question {
+            Question::Prepare(stage, json) => Some(
+                self.permissions
+                    .read(json)
+                    .map(|permissions| PermitConfig { stage: *stage, permissions }),
+            ),
+            Question::Commit | Question::Abort | Question::Status | Question::Restart(_) => None,
+        };
+        let main = self.main.clone();
         self.questions.spawn_local(async move {
-            match router {
-                Some(router) => (step, ask_router(&router, question).await),
-                None => (step, Answer::Lost),
+            if let Some(permit) = permit
+                && let Err(text) = ask_permission(&main, permit).await
+            {
+                return (step, Answer::NotSent(text));
             }
+            (step, ask_router(&router, question).await)
         });
     }
 }
 
+/// Has main do for the router what a configuration needs. The error is why it does not.
+async fn ask_permission(main: &ToMain, permit: Result<PermitConfig, String>) -> Result<(), String> {
+    main.request(permit?).await.map_err(|error| match error {
+        RequestError::Refused(refusal) => refusal.text,
+        RequestError::Lost | RequestError::Send(SendError::Closed) => {
+            "the main process ended".to_owned()
+        }
+        RequestError::Send(error) => error.to_string(),
+    })
+}
+
 async fn ask_router(router: &ToRouter, question: Question) -> Answer {
     match question {
-        Question::Prepare(json) => {
+        Question::Prepare(_, json) => {
             answer(router.request(PrepareConfig { json }).await, done, refused)
         }
         Question::Commit => answer(router.request(CommitConfig).await, done, refused),

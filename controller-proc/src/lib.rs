@@ -15,6 +15,7 @@ mod endpoint;
 mod http;
 mod link;
 mod listener;
+mod permissions;
 mod response;
 mod restore;
 mod session;

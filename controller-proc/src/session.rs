@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use conf::{Value, print_compact};
-use port_proto::{Module, Status, StoredConfig};
+use port_proto::{ConfigStage, Module, Status, StoredConfig};
 
 use crate::endpoint::Operation;
 use crate::response::Response;
@@ -45,8 +45,8 @@ pub(crate) struct Step(u64);
 /// A question to the router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Prepare this configuration.
-    Prepare(Vec<u8>),
+    /// Prepare this configuration. Main is told before what it needs.
+    Prepare(ConfigStage, Vec<u8>),
     /// Switch to what was prepared.
     Commit,
     /// Drop what was prepared.

@@ -5,16 +5,23 @@ use conf::{Config, Environment, Language, Module, Origin, ValidationError, Value
 /// Decides whether a configuration is valid.
 pub(crate) type Check = Box<dyn Fn(&Value, Origin) -> Result<(), ValidationError>>;
 
-/// The check for an installation with these language modules.
+/// What configurations of this origin are checked against on an installation with these language
+/// modules.
 #[must_use]
-pub(crate) fn check(modules: &[port_proto::Module]) -> Check {
+pub(crate) fn environment(modules: &[port_proto::Module], origin: Origin) -> Environment {
     let modules = modules.iter().filter_map(|module| {
         // Discovery reports no others; one more would only mean that nothing can use it.
         let language = Language::from_name(module.language.as_bytes())?;
         Some(Module { language, version: module.version.clone(), file: module.file.clone() })
     });
-    let requests = Environment { modules: modules.collect(), ..Environment::default() };
-    let stored = Environment { origin: Origin::Stored, ..requests.clone() };
+    Environment { modules: modules.collect(), origin, ..Environment::default() }
+}
+
+/// The check for an installation with these language modules.
+#[must_use]
+pub(crate) fn check(modules: &[port_proto::Module]) -> Check {
+    let requests = environment(modules, Origin::Request);
+    let stored = environment(modules, Origin::Stored);
     Box::new(move |value, origin| {
         let environment = match origin {
             Origin::Request => &requests,

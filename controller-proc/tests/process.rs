@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use port_io::{Receiver, Sender, bootstrap, connect};
 use port_proto::{
     CommitConfig, ControllerToMain, ControllerToRouter, Generation, GetStatus, Identity,
-    MainToController, NewPeer, Pid, PrepareConfig, Quit, Role, RouterToController, SetUpController,
-    Status, StoreConfig, StoredConfig, WithFds,
+    MainToController, NewPeer, PermitConfig, Pid, PrepareConfig, Quit, Role, RouterToController,
+    SetUpController, Status, StoreConfig, StoredConfig, WithFds,
 };
 use sys::signal::{Ending, Signal, try_wait};
 use sys::spawn::{SpawnPlan, spawn};
@@ -65,8 +65,15 @@ async fn store_all(
     sender: Sender<MainToController, ControllerToMain>,
     mut receiver: Receiver<MainToController, ControllerToMain>,
 ) {
-    while let Some((stream, ControllerToMain::StoreConfig(_))) = receiver.recv().await {
-        sender.answer::<StoreConfig>(stream, Ok(())).unwrap();
+    while let Some((stream, message)) = receiver.recv().await {
+        match message {
+            ControllerToMain::PermitConfig(_) => {
+                sender.answer::<PermitConfig>(stream, Ok(())).unwrap();
+            }
+            ControllerToMain::StoreConfig(_) => {
+                sender.answer::<StoreConfig>(stream, Ok(())).unwrap();
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use port_proto::*;
 use unit_fuzz::answer;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    answer::<PermitConfig>(bytes);
     answer::<StoreConfig>(bytes);
     answer::<OpenListener>(bytes);
     answer::<KeepListeners>(bytes);

@@ -1,15 +1,16 @@
 //! The running daemon: reports to the supervisor what happened, and does what it says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use port_io::{ConnectError, Receiver};
 use port_proto::{
-    ControllerToMain, Direction, DiscoveryToMain, Identity, MainToController, MainToDiscovery,
-    MainToRouter, Module, Pid, ProbeModules, PrototypeStarted, Quit, Refusal, RouterToMain,
-    SetUpController, SetUpRouter, StartPrototype, StoreConfig, StreamId, WithFds,
+    ControllerToMain, Direction, DiscoveryToMain, Identity, Kind, ListenerErrorClass,
+    ListenerOpened, ListenerRefusal, MainToController, MainToDiscovery, MainToRouter, Module,
+    OpenAccessLog, OpenListener, PermitConfig, Pid, ProbeModules, PrototypeStarted, Quit, Refusal,
+    RouterToMain, SetUpController, SetUpRouter, StartPrototype, StoreConfig, StreamId, WithFds,
 };
 use sys::errno::Described;
 use sys::signal::{Ending, Signal};
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::timeout_at;
 
+use crate::address::show;
 use crate::control_socket::ControlSocket;
 use crate::environment::Environment;
 use crate::executables::{CoreRole, Executables};
@@ -25,6 +27,7 @@ use crate::listeners::Listeners;
 use crate::log_file;
 use crate::modules::Modules;
 use crate::peer::{Peer, report, say};
+use crate::permits::{self, Permits};
 use crate::prototype::{self, Asked, Outcome, Surroundings};
 use crate::start::{Program, Starter};
 use crate::store::Store;
@@ -171,6 +174,9 @@ pub struct Daemon {
     supervisor: Supervisor,
     peers: HashMap<Identity, Peer>,
     modules: Modules,
+    permits: Permits,
+    /// What was executed before the log was reopened, and could not be told of it yet.
+    behind: HashSet<Identity>,
     /// Whether controller and router have been started before.
     started: Vec<CoreRole>,
     arrivals: Arrivals,
@@ -195,6 +201,8 @@ impl Daemon {
             supervisor: Supervisor::new(pid, Instant::now()),
             peers: HashMap::new(),
             modules: Modules::default(),
+            permits: Permits::default(),
+            behind: HashSet::new(),
             started: Vec::new(),
             arrivals,
         }
@@ -240,7 +248,10 @@ impl Daemon {
                     }
                 }
                 Action::Signal(identity, signal) => send_signal(identity, signal),
-                Action::Forget(identity) => drop(self.peers.remove(&identity)),
+                Action::Forget(identity) => {
+                    self.peers.remove(&identity);
+                    self.behind.remove(&identity);
+                }
                 Action::DiscoveryFailed => {
                     unit_log::alert!("discovery failed, no application modules are available");
                 }
@@ -269,7 +280,7 @@ impl Daemon {
             role: role.role(),
             name: name.to_owned(),
             executable: self.parts.executables.of(role),
-            environment: self.parts.environment.for_role(),
+            environment: self.parts.environment.variables().to_vec(),
         };
         let (pid, port) = match self.parts.starter.start(program) {
             Ok(started) => started,
@@ -326,7 +337,13 @@ impl Daemon {
                 };
                 let stored = self.parts.store.load();
                 let body = SetUpController { stored, modules: self.modules.table().to_vec() };
-                say(port, MainToController::SetUp(WithFds { body, fds: [control] }));
+                let sent = port.send(MainToController::SetUp(WithFds { body, fds: [control] }));
+                let is_lost = sent.is_err();
+                report(port, sent);
+                if is_lost {
+                    // It would wait for ever.
+                    self.supervisor.connect_failed(identity, Instant::now());
+                }
             }
             Peer::Router(port) => {
                 let tmp_dir = self.parts.tmp_dir.clone();
@@ -338,7 +355,9 @@ impl Daemon {
         }
     }
 
-    fn introduce(&self, one: Identity, other: Identity) {
+    /// Gives two processes a port to each other. One that cannot be reached by the other is of no
+    /// use, and started again.
+    fn introduce(&mut self, one: Identity, other: Identity) {
         let (Some(one_peer), Some(other_peer)) = (self.peers.get(&one), self.peers.get(&other))
         else {
             return;
@@ -348,7 +367,10 @@ impl Daemon {
                 one_peer.introduce(other, ones);
                 other_peer.introduce(one, others);
             }
-            Err(error) => unit_log::alert!("socketpair() failed {}", Described(&error)),
+            Err(error) => {
+                unit_log::alert!("socketpair() failed {}", Described(&error));
+                self.supervisor.connect_failed(one, Instant::now());
+            }
         }
     }
 
@@ -357,8 +379,13 @@ impl Daemon {
         match event {
             Event::Signal(signal) => self.take_signal(signal),
             Event::Connected(identity, peer) => {
-                self.peers.insert(identity, peer);
-                self.supervisor.connected(identity);
+                // It may have ended, and been reaped, since it said hello.
+                if self.supervisor.connected(identity) {
+                    if self.behind.remove(&identity) {
+                        pass_log(identity, &peer);
+                    }
+                    self.peers.insert(identity, peer);
+                }
             }
             Event::ConnectFailed(identity, error) => {
                 unit_log::alert!("{} failed to start: {error}", identity.role.name());
@@ -369,8 +396,8 @@ impl Daemon {
                     self.take_modules(report.modules);
                 }
             }
-            Event::FromController(from, stream, ControllerToMain::StoreConfig(request)) => {
-                self.store_config(from, stream, &request);
+            Event::FromController(from, stream, message) => {
+                self.serve_controller(from, stream, message);
             }
             Event::FromRouter(from, stream, message) => self.serve_router(from, stream, message),
             Event::PrototypeSettled { identity, asked, outcome } => {
@@ -429,7 +456,7 @@ impl Daemon {
     }
 
     /// Moves the log of every process to a new file, or of none.
-    fn reopen_log(&self) {
+    fn reopen_log(&mut self) {
         let path = &self.parts.log;
         let log = match log_file::open(path) {
             Ok(log) => log,
@@ -438,72 +465,102 @@ impl Daemon {
                 return;
             }
         };
-        let copies: Result<Vec<OwnedFd>, _> =
-            self.peers.iter().map(|_| sys::fd::duplicate(&log)).collect();
-        let moved = copies.and_then(|copies| unit_log::redirect(&log).map(|()| copies));
-        match moved {
-            Ok(copies) => {
-                for (peer, copy) in self.peers.values().zip(copies) {
-                    peer.reopen_log(copy);
-                }
+        if let Err(error) = unit_log::redirect(&log) {
+            unit_log::alert!("dup() failed {}", Described(&error));
+            return;
+        }
+        for (identity, peer) in &self.peers {
+            pass_log(*identity, peer);
+        }
+        self.behind.extend(self.supervisor.starting());
+    }
+
+    fn serve_controller(&mut self, from: Identity, stream: StreamId, message: ControllerToMain) {
+        let Some(Peer::Controller(port)) = self.peers.get(&from).cloned() else { return };
+        match message {
+            ControllerToMain::PermitConfig(request) => {
+                self.permits.permit(request);
+                report(&port, port.answer::<PermitConfig>(stream, Ok(())));
             }
-            Err(error) => unit_log::alert!("dup() failed {}", Described(&error)),
+            ControllerToMain::StoreConfig(request) => {
+                let stored = self.store_config(&request);
+                report(&port, port.answer::<StoreConfig>(stream, stored));
+            }
         }
     }
 
-    fn store_config(&mut self, from: Identity, stream: StreamId, request: &StoreConfig) {
-        let stored = self.parts.store.store(&request.json).map_err(|error| {
+    fn store_config(&mut self, request: &StoreConfig) -> Result<(), Refusal> {
+        self.parts.store.store(&request.json).map_err(|error| {
             unit_log::alert!("{error}");
             unit_log::alert!("failed to store current configuration");
             Refusal { text: error.to_string() }
-        });
-        if let Some(Peer::Controller(port)) = self.peers.get(&from) {
-            report(port, port.answer::<StoreConfig>(stream, stored));
-        }
+        })?;
+        self.permits.proposal_was_stored();
+        Ok(())
     }
 
     fn serve_router(&mut self, from: Identity, stream: StreamId, message: RouterToMain) {
         let Some(Peer::Router(port)) = self.peers.get(&from).cloned() else { return };
         match message {
             RouterToMain::OpenListener(request) => {
-                let opened = self.parts.listeners.open(&request.address, request.backlog);
-                let reply = opened.map(|opened| WithFds {
-                    body: port_proto::ListenerOpened { created: opened.created },
-                    fds: [opened.socket],
-                });
-                report(&port, port.answer::<port_proto::OpenListener>(stream, reply));
+                let reply = self.open_listener(from, &request);
+                report(&port, port.answer::<OpenListener>(stream, reply));
             }
             RouterToMain::KeepListeners(request) => {
                 self.parts.listeners.keep(&request.addresses);
                 report(&port, port.answer::<port_proto::KeepListeners>(stream, Ok(())));
             }
             RouterToMain::OpenAccessLog(request) => {
-                let path = &request.path;
-                let opened = log_file::open(path).map_err(|error| {
-                    let text = format!("open(\"{path}\") failed {}", Described(&error));
-                    unit_log::error!("{text}");
-                    Refusal { text }
-                });
-                let reply = opened.map(|file| WithFds { body: (), fds: [file.into()] });
-                report(&port, port.answer::<port_proto::OpenAccessLog>(stream, reply));
+                let reply = self.open_access_log(from, &request.path);
+                report(&port, port.answer::<OpenAccessLog>(stream, reply));
             }
             RouterToMain::StartPrototype(request) => {
                 let asked = Asked { router: from, stream };
-                if let Err(refusal) = self.start_prototype(asked, request) {
+                if let Err(refusal) = self.start_prototype(asked, &request) {
                     report(&port, port.answer::<StartPrototype>(stream, Err(refusal)));
                 }
             }
         }
     }
 
-    fn start_prototype(&mut self, asked: Asked, request: StartPrototype) -> Result<(), Refusal> {
+    fn open_listener(
+        &mut self,
+        from: Identity,
+        request: &OpenListener,
+    ) -> Result<WithFds<ListenerOpened, 1>, ListenerRefusal> {
+        let OpenListener { address, backlog } = request;
+        if !self.permits.listener(address) {
+            let Refusal { text } = permits::refuse(from, Kind::OpenListener, &show(address));
+            return Err(ListenerRefusal { class: ListenerErrorClass::System, text });
+        }
+        let opened = self.parts.listeners.open(address, *backlog)?;
+        Ok(WithFds { body: ListenerOpened { created: opened.created }, fds: [opened.socket] })
+    }
+
+    fn open_access_log(&self, from: Identity, path: &str) -> Result<WithFds<(), 1>, Refusal> {
+        if !self.permits.access_log(path) {
+            return Err(permits::refuse(from, Kind::OpenAccessLog, &format!("\"{path}\"")));
+        }
+        let file = log_file::open(path).map_err(|error| {
+            let text = format!("open(\"{path}\") failed {}", Described(&error));
+            unit_log::error!("{text}");
+            Refusal { text }
+        })?;
+        Ok(WithFds { body: (), fds: [file.into()] })
+    }
+
+    fn start_prototype(&mut self, asked: Asked, request: &StartPrototype) -> Result<(), Refusal> {
+        let application = self.permits.application(request).ok_or_else(|| {
+            let what = format!("application \"{}\"", request.name);
+            permits::refuse(asked.router, Kind::StartPrototype, &what)
+        })?;
         let surroundings = Surroundings {
             starter: &self.parts.starter,
             modules: &self.modules,
             environment: &self.parts.environment,
             in_background: self.parts.in_background,
         };
-        let executed = prototype::execute(&surroundings, asked.router, request)?;
+        let executed = prototype::execute(&surroundings, asked.router, application)?;
         let pid = Pid(executed.pid.as_raw());
         let role = port_proto::Role::Prototype;
         let identity = self.supervisor.started(role, pid, Instant::now());
@@ -529,6 +586,19 @@ impl Daemon {
             });
             report(port, port.answer::<StartPrototype>(asked.stream, reply));
         }
+    }
+}
+
+/// Has a process move to the log that standard error leads to.
+fn pass_log(identity: Identity, peer: &Peer) {
+    match sys::fd::duplicate(std::io::stderr()) {
+        Ok(log) => peer.reopen_log(log),
+        Err(error) => unit_log::alert!(
+            "{} {} keeps the old log: dup() failed {}",
+            identity.role.name(),
+            identity.pid.0,
+            Described(&error)
+        ),
     }
 }
 

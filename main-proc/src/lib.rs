@@ -25,6 +25,7 @@ pub mod listeners;
 pub mod log_file;
 pub mod modules;
 pub mod peer;
+pub mod permits;
 pub mod pid_file;
 pub mod privilege;
 pub mod prototype;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use port_io::RequestError;
 use port_proto::{
-    Credentials, Direction, Identity, MainToPrototype, PrototypeToMain, Refusal, Role,
-    SetUpPrototype, StartPrototype, StreamId, WithFds,
+    Credentials, Direction, Identity, MainToPrototype, PermittedApplication, PrototypeToMain,
+    Refusal, Role, SetUpPrototype, StreamId, WithFds,
 };
 use sys::errno::Described;
 use sys::process::Pid;
@@ -67,7 +67,7 @@ fn name_of(application: &str) -> String {
 pub fn execute(
     surroundings: &Surroundings<'_>,
     router: Identity,
-    request: StartPrototype,
+    application: &PermittedApplication,
 ) -> Result<Executed, Refusal> {
     let Surroundings { starter, modules, environment, in_background } = surroundings;
     let refuse = |text: String| {
@@ -76,38 +76,40 @@ pub fn execute(
     };
     let credentials = starter
         .daemon_user()
-        .for_application(&request.name, request.user.as_deref(), request.group.as_deref())
+        .for_application(
+            &application.name,
+            application.user.as_deref(),
+            application.group.as_deref(),
+        )
         .map_err(|error| refuse(error.to_string()))?;
-    let executable = modules
-        .executable(&request.module_file)
-        .map_err(|_| refuse(format!("\"{}\" is not an application module", request.module_file)))?;
-    let environment = environment
-        .for_application(&request.environment, credentials.is_some())
-        .map_err(|error| refuse(error.to_string()))?;
+    let executable = modules.executable(&application.module_file).map_err(|_| {
+        refuse(format!("\"{}\" is not an application module", application.module_file))
+    })?;
+    let environment = environment.variables().to_vec();
     let (router_end, prototype_end) = port_io::bootstrap::pair()
         .map_err(|error| refuse(format!("socketpair() failed {}", Described(&error))))?;
-    let name = name_of(&request.name);
+    let name = name_of(&application.name);
     let program = Program { role: Role::Prototype, name, executable, environment };
     let (pid, port) = starter.start(program).map_err(|error| refuse(error.to_string()))?;
-    let set_up = set_up(request, router, credentials, *in_background);
+    let set_up = set_up(application, router, credentials, *in_background);
     Ok(Executed { pid, port, router_end, prototype_end, set_up })
 }
 
 fn set_up(
-    request: StartPrototype,
+    application: &PermittedApplication,
     router: Identity,
     credentials: Option<Credentials>,
     in_background: bool,
 ) -> SetUpPrototype {
     SetUpPrototype {
-        name: request.name,
+        name: application.name.clone(),
         router,
         credentials,
-        working_directory: request.working_directory.filter(|path| !path.is_empty()),
-        stdout: request.stdout.filter(|_| in_background),
-        stderr: request.stderr.filter(|_| in_background),
-        new_privs: request.new_privs,
-        application: request.application,
+        working_directory: application.working_directory.clone().filter(|path| !path.is_empty()),
+        stdout: application.stdout.clone().filter(|_| in_background),
+        stderr: application.stderr.clone().filter(|_| in_background),
+        new_privs: application.new_privs,
+        application: application.application.clone(),
     }
 }
 
@@ -184,14 +186,13 @@ mod tests {
 
     use super::*;
 
-    fn request() -> StartPrototype {
-        StartPrototype {
+    fn application() -> PermittedApplication {
+        PermittedApplication {
             name: "app".into(),
             module_file: "/m/python3.unit".into(),
             user: None,
             group: None,
             working_directory: Some(String::new()),
-            environment: Vec::new(),
             stdout: Some("out".into()),
             stderr: Some("err".into()),
             new_privs: true,
@@ -203,12 +204,12 @@ mod tests {
     fn output_files_are_for_the_background() {
         let router =
             Identity { role: Role::Router, pid: port_proto::Pid(7), generation: Generation(2) };
-        let background = set_up(request(), router, None, true);
+        let background = set_up(&application(), router, None, true);
         assert_eq!(
             (background.stdout.as_deref(), background.stderr.as_deref()),
             (Some("out"), Some("err"))
         );
-        let foreground = set_up(request(), router, None, false);
+        let foreground = set_up(&application(), router, None, false);
         assert_eq!((foreground.stdout, foreground.stderr), (None, None));
         assert_eq!(foreground.working_directory, None);
     }

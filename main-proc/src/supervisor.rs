@@ -196,6 +196,14 @@ impl Supervisor {
             .map(|p| p.identity)
     }
 
+    /// The processes that have not said hello yet.
+    pub fn starting(&self) -> impl Iterator<Item = Identity> {
+        self.processes
+            .values()
+            .filter(|process| process.phase == Phase::Starting)
+            .map(|process| process.identity)
+    }
+
     /// Whether this very process, not a later one with its number, can be talked to.
     #[must_use]
     pub fn is_reachable(&self, identity: Identity) -> bool {
@@ -255,15 +263,15 @@ impl Supervisor {
         }
     }
 
-    /// The hellos were exchanged.
-    pub fn connected(&mut self, identity: Identity) {
-        let Some(process) = self.get_mut(identity) else { return };
+    /// The hellos were exchanged. Whether the process is still there.
+    pub fn connected(&mut self, identity: Identity) -> bool {
+        let Some(process) = self.get_mut(identity) else { return false };
         process.phase = Phase::Connected;
         if let Some(Stop { how, prototypes_told, .. }) = self.stop {
             if identity.role != Role::Prototype || prototypes_told {
                 self.actions.push_back(Action::Quit(identity, how));
             }
-            return;
+            return true;
         }
         self.actions.push_back(Action::SetUp(identity));
         let peers: Vec<Identity> = self
@@ -282,6 +290,7 @@ impl Supervisor {
         if connected(Role::Controller) && connected(Role::Router) {
             self.established = true;
         }
+        true
     }
 
     /// The hellos were not exchanged.

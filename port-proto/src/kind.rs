@@ -36,6 +36,8 @@ pub enum Kind {
     SetUpController = 30,
     /// Store a configuration durably.
     StoreConfig = 31,
+    /// Do for the router what a configuration needs.
+    PermitConfig = 32,
     /// Build a configuration beside the running one.
     PrepareConfig = 40,
     /// Make the prepared configuration the running one.
@@ -75,6 +77,7 @@ impl Kind {
         Self::OpenAccessLog,
         Self::SetUpController,
         Self::StoreConfig,
+        Self::PermitConfig,
         Self::PrepareConfig,
         Self::CommitConfig,
         Self::AbortConfig,
@@ -116,6 +119,7 @@ impl Kind {
             Self::StartPrototype | Self::StartWorker => "start processes",
             Self::OpenAccessLog => "open access logs",
             Self::StoreConfig => "store conf",
+            Self::PermitConfig => "permit conf",
             Self::PrepareConfig | Self::CommitConfig | Self::AbortConfig => "configure the router",
             Self::GetStatus => "read the status",
             Self::RestartApplication => "restart applications",
@@ -152,6 +156,7 @@ mod tests {
                 (24, Kind::OpenAccessLog),
                 (30, Kind::SetUpController),
                 (31, Kind::StoreConfig),
+                (32, Kind::PermitConfig),
                 (40, Kind::PrepareConfig),
                 (41, Kind::CommitConfig),
                 (42, Kind::AbortConfig),

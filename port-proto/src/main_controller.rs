@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::message::{direction, request};
-use crate::{Module, NewPeer, PeerLost, Quit, Refusal, ReopenLog};
+use crate::{ListenAddress, Module, NewPeer, PeerLost, Quit, Refusal, ReopenLog};
 
 /// The configuration that main found in the state directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,59 @@ pub struct SetUpController {
     pub modules: Vec<Module>,
 }
 
+/// An application as main starts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermittedApplication {
+    /// Its name.
+    pub name: String,
+    /// The path of the runtime, which must be one that discovery reported.
+    pub module_file: String,
+    /// The user it asks for.
+    pub user: Option<String>,
+    /// The group it asks for.
+    pub group: Option<String>,
+    /// Where it runs.
+    pub working_directory: Option<String>,
+    /// The file standard output goes to.
+    pub stdout: Option<String>,
+    /// The file standard error goes to.
+    pub stderr: Option<String>,
+    /// Whether it may gain privileges by executing set-id programs.
+    pub new_privs: bool,
+    /// The application object as compact JSON, for the runtime. Main does not read it.
+    pub application: Vec<u8>,
+}
+
+/// Everything a configuration has main do for the router.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permissions {
+    /// Where to listen.
+    pub listeners: Vec<ListenAddress>,
+    /// The applications that run in processes of a language runtime.
+    pub applications: Vec<PermittedApplication>,
+    /// The files of access logs.
+    pub access_logs: Vec<String>,
+}
+
+/// Which configuration it is that permits something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConfigStage {
+    /// The current one, which a router is to run (again).
+    Current,
+    /// One that is to become the current one. It does when it is stored.
+    Proposed,
+}
+
+/// Do for the router what a configuration needs and nothing else. To be sent before the router gets
+/// that configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermitConfig {
+    /// Which configuration it is.
+    pub stage: ConfigStage,
+    /// What it needs.
+    pub permissions: Permissions,
+}
+
 /// Store a configuration durably: when the answer is ready, it is on the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreConfig {
@@ -65,9 +118,12 @@ direction! {
 direction! {
     /// What the controller says to main.
     pub enum ControllerToMain: Controller => Main {
+        /// Do for the router what a configuration needs.
+        request PermitConfig(PermitConfig) = PermitConfig,
         /// Store a configuration.
         request StoreConfig(StoreConfig) = StoreConfig,
     }
 }
 
+request!(PermitConfig => ControllerToMain::PermitConfig, reply (), refusal Refusal);
 request!(StoreConfig => ControllerToMain::StoreConfig, reply (), refusal Refusal);

@@ -16,8 +16,9 @@ pub struct Credentials {
     pub groups: Vec<u32>,
 }
 
-/// What a prototype needs to become an application's. The router's port travels with it. The
-/// environment needs no place here: main executes the runtime with it.
+/// What a prototype needs to become an application's. The router's port travels with it. Variables
+/// of the environment stand in the application object; the runtime sets them once it has given up
+/// main's privilege, as the loader and the C library act upon some.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetUpPrototype {
     /// The application's name.

@@ -79,28 +79,13 @@ pub struct KeepListeners {
     pub addresses: Vec<ListenAddress>,
 }
 
-/// Execute a language runtime for an application.
+/// Execute a language runtime for an application, one of those the controller has named to main:
+/// all else that main needs to know of it comes from there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartPrototype {
     /// The application's name.
     pub name: String,
-    /// The path of the runtime, which must be one that discovery reported.
-    pub module_file: String,
-    /// The user the application asks for.
-    pub user: Option<String>,
-    /// The group the application asks for.
-    pub group: Option<String>,
-    /// Where the application runs.
-    pub working_directory: Option<String>,
-    /// Variables added to the environment, or replacing those of it.
-    pub environment: Vec<(String, String)>,
-    /// The file standard output goes to.
-    pub stdout: Option<String>,
-    /// The file standard error goes to.
-    pub stderr: Option<String>,
-    /// Whether the application may gain privileges by executing set-id programs.
-    pub new_privs: bool,
-    /// The application object as JSON, for the runtime. Main does not read it.
+    /// The application object as compact JSON, which tells it from others that have or had its name.
     pub application: Vec<u8>,
 }
 

@@ -65,7 +65,7 @@ pub const SENDS: &[(Role, Role, &[Kind])] = &[
             Kind::SetUpController,
         ],
     ),
-    (Role::Controller, Role::Main, &[Kind::Hello, Kind::StoreConfig]),
+    (Role::Controller, Role::Main, &[Kind::Hello, Kind::PermitConfig, Kind::StoreConfig]),
     (
         Role::Main,
         Role::Router,

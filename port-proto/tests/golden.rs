@@ -154,10 +154,46 @@ fn main_to_controller() {
 
 #[test]
 fn controller_to_main() {
-    direction(vec![(
-        ControllerToMain::StoreConfig(StoreConfig { json: b"{}".to_vec() }),
-        "01 1f 01 00 0d 0c 0b 0a 03 00 00 00 | 02 7b 7d",
-    )]);
+    let application = PermittedApplication {
+        name: "app".to_owned(),
+        module_file: "/p".to_owned(),
+        user: Some("u".to_owned()),
+        group: None,
+        working_directory: Some("/w".to_owned()),
+        stdout: Some("/o".to_owned()),
+        stderr: Some("/e".to_owned()),
+        new_privs: true,
+        application: b"{}".to_vec(),
+    };
+    let permissions = Permissions {
+        listeners: vec![ListenAddress::UnixPath("/s".to_owned())],
+        applications: vec![application],
+        access_logs: vec!["/a".to_owned()],
+    };
+    direction(vec![
+        (
+            ControllerToMain::PermitConfig(PermitConfig {
+                stage: ConfigStage::Current,
+                permissions: Permissions::default(),
+            }),
+            "01 20 01 00 0d 0c 0b 0a 04 00 00 00 | 00 00 00 00",
+        ),
+        (
+            ControllerToMain::PermitConfig(PermitConfig {
+                stage: ConfigStage::Proposed,
+                permissions,
+            }),
+            "01 20 01 00 0d 0c 0b 0a 26 00 00 00 | 01 01 01 02 2f 73 01 03 61 70 70 02 2f 70 01 01 75 00 01 02 2f 77 01 02 2f 6f 01 02 2f 65 01 02 7b 7d 01 02 2f 61",
+        ),
+        (
+            ControllerToMain::StoreConfig(StoreConfig { json: b"{}".to_vec() }),
+            "01 1f 01 00 0d 0c 0b 0a 03 00 00 00 | 02 7b 7d",
+        ),
+    ]);
+    answers::<PermitConfig>(vec![
+        (Ok(()), "01 02 01 00 0d 0c 0b 0a 00 00 00 00 |"),
+        (Err(Refusal::new("no")), "01 03 01 00 0d 0c 0b 0a 03 00 00 00 | 02 6e 6f"),
+    ]);
     answers::<StoreConfig>(vec![
         (Ok(()), "01 02 01 00 0d 0c 0b 0a 00 00 00 00 |"),
         (Err(Refusal::new("no")), "01 03 01 00 0d 0c 0b 0a 03 00 00 00 | 02 6e 6f"),
@@ -188,18 +224,7 @@ fn main_to_router() {
 fn router_to_main() {
     let open = |address, backlog| RouterToMain::OpenListener(OpenListener { address, backlog });
     let inet = |text: &str| ListenAddress::Inet(text.parse().expect("is an address"));
-    let start = StartPrototype {
-        name: "app".to_owned(),
-        module_file: "/p".to_owned(),
-        user: Some("u".to_owned()),
-        group: None,
-        working_directory: Some("/w".to_owned()),
-        environment: vec![("K".to_owned(), "V".to_owned())],
-        stdout: Some("/o".to_owned()),
-        stderr: Some("/e".to_owned()),
-        new_privs: true,
-        application: b"{}".to_vec(),
-    };
+    let start = StartPrototype { name: "app".to_owned(), application: b"{}".to_vec() };
     direction(vec![
         (
             open(inet("127.0.0.1:8080"), 511),
@@ -225,7 +250,7 @@ fn router_to_main() {
         ),
         (
             RouterToMain::StartPrototype(start),
-            "01 17 01 00 0d 0c 0b 0a 20 00 00 00 | 03 61 70 70 02 2f 70 01 01 75 00 01 02 2f 77 01 01 4b 01 56 01 02 2f 6f 01 02 2f 65 01 02 7b 7d",
+            "01 17 01 00 0d 0c 0b 0a 07 00 00 00 | 03 61 70 70 02 7b 7d",
         ),
         (
             RouterToMain::OpenAccessLog(OpenAccessLog { path: "/a".to_owned() }),

@@ -139,6 +139,7 @@ macro_rules! answers_survive {
 }
 
 answers_survive! {
+    permit_config_is_answered: PermitConfig;
     store_config_is_answered: StoreConfig;
     open_listener_is_answered: OpenListener;
     keep_listeners_is_answered: KeepListeners;

@@ -1,6 +1,6 @@
 //! The calling process itself: going into the background, its title, its inherited descriptors.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
 use std::os::fd::RawFd;
@@ -77,6 +77,37 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
             // SAFETY: F_SETFD on a number takes and leaves no ownership; one that is not open any
             // more (the directory just read) gives an error, which does not matter.
             unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+/// Sets variables of the environment, which programs that are executed from now on get, and which
+/// whatever starts up in this process from now on sees. The process must have no second thread:
+/// one might be reading the environment.
+///
+/// # Errors
+/// `EBUSY` when there is another thread, `EINVAL` for a name that is empty or has `=` in it, and
+/// for a NUL byte. Nothing is set then.
+pub fn set_variables<'a>(
+    variables: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
+) -> io::Result<()> {
+    if fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    let variables: Vec<(&OsStr, &OsStr)> = variables.into_iter().collect();
+    for (name, value) in &variables {
+        let (name, value) = (name.as_encoded_bytes(), value.as_encoded_bytes());
+        if name.is_empty() || name.contains(&b'=') || name.contains(&0) || value.contains(&0) {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+    }
+    for (name, value) in variables {
+        // SAFETY: the process has one thread, so nobody reads the environment now. The function
+        // that would not need this does not exist.
+        #[expect(clippy::disallowed_methods, reason = "the one place where it is sound")]
+        unsafe {
+            std::env::set_var(name, value);
         }
     }
     Ok(())
@@ -196,11 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn variables_that_are_none_are_refused_and_none_is_set() {
+        // This test must not set any: another test may be reading the environment.
+        let good = (OsStr::new("SYS_TEST"), OsStr::new("x"));
+        for (name, value) in [("", "x"), ("a=b", "x"), ("a\0b", "x"), ("a", "x\0y")] {
+            let variables = [good, (OsStr::new(name), OsStr::new(value))];
+            assert!(set_variables(variables).is_err(), "{name:?}={value:?}");
+        }
+        assert_eq!(std::env::var_os("SYS_TEST"), None);
+    }
+
+    #[test]
     fn will_not_fork_or_claim_beside_threads() {
         // The test runner has a thread of its own beside this one.
         let other = std::thread::spawn(std::thread::park);
         assert_eq!(fork().unwrap_err().raw_os_error(), Some(libc::EBUSY));
         assert_eq!(Title::claim().unwrap_err().raw_os_error(), Some(libc::EBUSY));
+        assert_eq!(set_variables([]).unwrap_err().raw_os_error(), Some(libc::EBUSY));
         other.thread().unpark();
         other.join().unwrap();
     }

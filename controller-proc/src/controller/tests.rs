@@ -10,7 +10,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use port_proto::{Generation, Pid, StoredConfig};
+use port_proto::{ConfigStage, Generation, ListenAddress, Pid, StoredConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -247,6 +247,31 @@ async fn an_update_is_on_the_disk_before_it_is_committed() {
         );
         let seen = daemon.ask("GET", "/config", "").await;
         assert_eq!(seen.body, "{\r\n\t\"routes\": [],\r\n\t\"settings\": {}\r\n}\r\n");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn main_is_told_what_a_configuration_needs_before_the_router_gets_it() {
+    let stored = r#"{"listeners":{"127.0.0.1:8080":{"pass":"routes"}},"routes":[]}"#;
+    with_router(stored, |daemon, router| async move {
+        router.script.borrow_mut().hold = Some("prepare");
+        let app = r#"{"type":"python","module":"wsgi","user":"somebody"}"#;
+        let update = daemon.begin("PUT", "/config/applications", &format!("{{\"a\":{app}}}")).await;
+        let permits = daemon.main.permits();
+        assert_eq!(permits.len(), 2);
+        assert_eq!(permits[0].stage, ConfigStage::Current);
+        assert_eq!(permits[1].stage, ConfigStage::Proposed);
+        for permit in &permits {
+            let address = ListenAddress::Inet("127.0.0.1:8080".parse().unwrap());
+            assert_eq!(permit.permissions.listeners, [address]);
+        }
+        assert_eq!(permits[0].permissions.applications, []);
+        let [application] = &permits[1].permissions.applications[..] else { panic!("{permits:?}") };
+        assert_eq!(application.user.as_deref(), Some("somebody"));
+        assert_eq!(application.application, app.as_bytes());
+        router.release(Ok(()));
+        assert_eq!(update.await.unwrap().brief(), DONE);
     })
     .await;
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use port_proto::ConfigStage;
+
 use crate::response::Response;
 use crate::restore::default_config;
 use crate::session::{Answer, Config, Effect, Question, ROUTER_LOST, Router, Session, Task, wrong};
@@ -55,7 +57,8 @@ fn fallback(standing: Standing) -> Fallback {
 impl Session {
     pub(super) fn begin_sync(&mut self) {
         let json = self.current.json.clone();
-        self.ask(Task::Sync(SyncStage::Preparing), Question::Prepare(json));
+        let question = Question::Prepare(ConfigStage::Current, json);
+        self.ask(Task::Sync(SyncStage::Preparing), question);
     }
 
     pub(super) fn sync_answered(&mut self, stage: SyncStage, answer: Answer) {

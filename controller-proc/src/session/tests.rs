@@ -60,7 +60,14 @@ impl Bench {
             let said = match effect {
                 Effect::Ask(step, question) => {
                     let question = match question {
-                        Question::Prepare(json) => format!("prepare {}", text(&json)),
+                        Question::Prepare(stage, json) => {
+                            // What is not current yet is an update, and the other way round.
+                            let is_current = json == self.session.current.json;
+                            let is_sync = matches!(self.session.task, Some(Task::Sync(_)));
+                            assert!(!is_sync || is_current);
+                            assert_eq!(stage == ConfigStage::Current, is_sync);
+                            format!("prepare {}", text(&json))
+                        }
                         Question::Commit => "commit".to_owned(),
                         Question::Abort => "abort".to_owned(),
                         Question::Status => "status".to_owned(),

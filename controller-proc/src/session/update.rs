@@ -1,5 +1,7 @@
 //! One update on its way: prepared by the router, stored by main, committed by the router.
 
+use port_proto::ConfigStage;
+
 use crate::response::Response;
 use crate::session::sync::{RETRY_FIRST, Standing};
 use crate::session::{
@@ -33,7 +35,8 @@ impl Session {
     pub(super) fn begin_update(&mut self, ticket: Ticket, config: Config) {
         let json = config.json.clone();
         let update = Update { ticket, config, stage: Stage::Preparing };
-        self.ask(Task::Update(Box::new(update)), Question::Prepare(json));
+        let question = Question::Prepare(ConfigStage::Proposed, json);
+        self.ask(Task::Update(Box::new(update)), question);
     }
 
     pub(super) fn update_answered(&mut self, mut update: Box<Update>, answer: Answer) {

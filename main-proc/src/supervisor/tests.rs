@@ -84,6 +84,19 @@ impl World {
 }
 
 #[test]
+fn a_hello_that_is_heard_after_the_end_connects_nobody() {
+    let (mut world, _, router) = World::running();
+    let prototype = world.start(Role::Prototype);
+    assert_eq!(world.supervisor.starting().collect::<Vec<_>>(), [prototype]);
+    world.exit(prototype, KILLED);
+    assert_eq!(world.actions(), [Action::Forget(prototype)]);
+    assert!(!world.supervisor.connected(prototype));
+    assert_eq!(world.actions(), []);
+    assert!(world.supervisor.is_reachable(router));
+    assert_eq!(world.supervisor.starting().count(), 0);
+}
+
+#[test]
 fn controller_and_router_start_without_discovery_when_it_dies() {
     let mut world = World::new();
     world.actions();

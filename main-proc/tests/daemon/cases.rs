@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::role::OUTDATED;
-use crate::world::{World, descriptors, is_alive, title, wait_for};
+use crate::role::{LATE, OUTDATED};
+use crate::world::{Actor, World, descriptors, is_alive, title, wait_for};
 
 pub(crate) type Case = fn();
 
@@ -25,6 +25,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     a_stop_at_any_moment_of_the_start_leaves_nothing,
     a_missing_role_executable_is_named,
     a_socket_in_use_is_respected,
+    a_state_directory_in_use_is_respected,
     a_role_of_another_release_ends_the_start,
     a_role_that_fails_at_once_ends_the_start,
     unprivileged_roles_have_nothing,
@@ -35,7 +36,10 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     a_stored_configuration_survives_the_controller,
     a_store_that_fails_is_refused,
     access_logs_are_opened_for_the_router,
+    the_router_is_refused_what_no_configuration_needs,
+    what_was_proposed_is_permitted_on_and_on_once_it_is_stored,
     rotation_reaches_every_process,
+    rotation_reaches_what_is_just_starting,
     rotation_to_nowhere_changes_nothing,
     a_prototype_is_started_and_its_end_is_told,
     a_prototype_that_cannot_be_started_is_refused,
@@ -180,6 +184,27 @@ fn a_socket_in_use_is_respected() {
     world.stop("TERM");
 }
 
+fn a_state_directory_in_use_is_respected() {
+    let (mut world, mut controller, _router) = World::running();
+    let mut command = world.command();
+    let other = format!("unix:{}", world.text("other.sock"));
+    let other = command.args(["--no-daemon", "--control", &other]).status().unwrap();
+    assert_eq!(other.code(), Some(1));
+    let stderr = fs::read_to_string(world.path("stderr")).unwrap();
+    let said =
+        format!("state directory \"{}\" is in use by another process\n", world.text("state"));
+    assert!(stderr.contains("[alert]") && stderr.ends_with(&said), "{stderr}");
+    assert!(!world.path("other.sock").exists() && !world.path("other.sock.tmp").exists());
+    // A daemon that was killed leaves nothing that would keep the next one away.
+    assert_eq!(controller.ask("store {}"), "stored");
+    world.signal(world.main(), "KILL");
+    world.end();
+    let mut next = world.command().arg("--no-daemon").spawn().unwrap();
+    let (_controller, _router) = world.core_roles();
+    world.signal(i32::try_from(next.id()).unwrap(), "TERM");
+    assert_eq!(next.wait().unwrap().code(), Some(0));
+}
+
 fn a_role_of_another_release_ends_the_start() {
     let world = World::new();
     let status = world.command().arg("--no-daemon").env(OUTDATED, "controller").status().unwrap();
@@ -237,9 +262,10 @@ fn a_stop_tells_everyone_and_leaves_nothing() {
     for (signal, how) in [("TERM", "Fast"), ("INT", "Fast"), ("QUIT", "Graceful")] {
         let (mut world, mut controller, mut router) = World::running();
         let listener = world.text("listener.sock");
-        router.ask(&format!("listen unix:{listener}"));
         let module = world.text("modules/fake.unit");
-        router.tell(&format!("start app {module}"));
+        permit(&mut controller, &[&format!("unix:{listener}"), &format!("app={module}")]);
+        router.ask(&format!("listen unix:{listener}"));
+        router.tell("start app");
         let mut prototype = world.meet_role("prototype");
         prototype.hear();
         assert_eq!(router.hear(), format!("started {}", prototype.pid));
@@ -267,6 +293,16 @@ fn a_stop_tells_everyone_and_leaves_nothing() {
     }
 }
 
+/// Has the controller permit the router what these words say.
+fn permit(controller: &mut Actor, needs: &[&str]) {
+    assert_eq!(controller.ask(&format!("permit {}", needs.join(" "))), "permitted");
+}
+
+/// Has the controller permit the router to start this application.
+fn permit_application(world: &World, controller: &mut Actor, name: &str) {
+    permit(controller, &[&format!("{name}={}", world.text("modules/fake.unit"))]);
+}
+
 /// An address that no other test uses.
 fn address(last: u8) -> String {
     let listener = TcpListener::bind((std::net::Ipv4Addr::new(127, 18, 0, last), 0)).unwrap();
@@ -276,6 +312,7 @@ fn address(last: u8) -> String {
 fn a_killed_router_loses_neither_connections_nor_peers() {
     let (mut world, mut controller, mut router) = World::running();
     let address = address(1);
+    permit(&mut controller, &[&address]);
     assert_eq!(router.ask(&format!("listen {address}")), "listening, created: true");
     for _ in 0..5 {
         world.signal(router.pid, "KILL");
@@ -304,7 +341,7 @@ fn a_killed_controller_is_replaced() {
 }
 
 fn listeners_are_opened_kept_and_released() {
-    let (mut world, _controller, mut router) = World::running();
+    let (mut world, mut controller, mut router) = World::running();
     // Once discovery is gone and main has been round its loop, what it holds is what it keeps.
     world.wait_for_log("exited with code 0");
     for _ in 0..3 {
@@ -318,12 +355,14 @@ fn listeners_are_opened_kept_and_released() {
     };
     let (kept, released) = (address(2), address(3));
     let path = world.text("listener.sock");
+    let missing = format!("unix:{}", world.text("missing/listener.sock"));
+    permit(&mut controller, &[&kept, &released, &format!("unix:{path}"), &missing]);
     for address in [&kept, &released, &format!("unix:{path}")] {
         assert_eq!(router.ask(&format!("listen {address}")), "listening, created: true");
     }
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o666);
     holds(3);
-    let refused = router.ask(&format!("listen unix:{}", world.text("missing/listener.sock")));
+    let refused = router.ask(&format!("listen {missing}"));
     assert!(refused.starts_with("refused: Path bind(\\\"unix:"), "{refused}");
     world.wait_for_log("bind(\\\"unix:");
     router.ask("drop");
@@ -358,8 +397,9 @@ fn a_store_that_fails_is_refused() {
 }
 
 fn access_logs_are_opened_for_the_router() {
-    let (mut world, _controller, mut router) = World::running();
+    let (mut world, mut controller, mut router) = World::running();
     let path = world.text("access.log");
+    permit(&mut controller, &[&format!(">{path}"), ">/nonexistent/access.log"]);
     assert_eq!(router.ask(&format!("access-log {path}")), "opened");
     assert_eq!(router.ask(&format!("access-log {path}")), "opened");
     assert_eq!(fs::read(&path).unwrap(), b"line\nline\n");
@@ -373,10 +413,51 @@ fn access_logs_are_opened_for_the_router() {
     world.stop("TERM");
 }
 
+fn the_router_is_refused_what_no_configuration_needs() {
+    let (mut world, mut controller, mut router) = World::running();
+    let (access_log, socket) = (world.text("access.log"), world.text("listener.sock"));
+    permit_application(&world, &mut controller, "app");
+    for (deed, said) in [
+        (format!("access-log {access_log}"), format!("open access logs: \"{access_log}\"")),
+        ("start other".to_owned(), "start processes: application \"other\"".to_owned()),
+        (format!("listen unix:{socket}"), format!("create listener sockets: unix:{socket}")),
+    ] {
+        let refused = router.ask(&deed);
+        let said = format!("process {} cannot {said} is not configured", router.pid);
+        assert!(refused.starts_with("refused: ") && refused.ends_with(&said), "{refused}");
+        let log = world.log();
+        let line = log.lines().find(|line| line.ends_with(&said)).unwrap();
+        assert!(line.contains("[alert]"), "{line}");
+    }
+    assert!(!fs::exists(access_log).unwrap() && !fs::exists(socket).unwrap());
+    world.stop("TERM");
+}
+
+fn what_was_proposed_is_permitted_on_and_on_once_it_is_stored() {
+    let (mut world, mut controller, mut router) = World::running();
+    let [one, two, three] = ["1", "2", "3"].map(|name| world.text(name));
+    let mut permitted =
+        || [&one, &two, &three].map(|path| router.ask(&format!("access-log {path}")) == "opened");
+    permit(&mut controller, &[&format!(">{one}")]);
+    assert_eq!(controller.ask(&format!("propose >{two}")), "permitted");
+    assert_eq!(permitted(), [true, true, false]);
+    // It came to nothing, and the next one is stored.
+    assert_eq!(controller.ask(&format!("propose >{three}")), "permitted");
+    assert_eq!(controller.ask("store {}"), "stored");
+    assert_eq!(permitted(), [true, false, true]);
+    // A store that fails makes nothing current.
+    assert_eq!(controller.ask(&format!("propose >{two}")), "permitted");
+    fs::remove_dir_all(world.path("state")).unwrap();
+    assert!(controller.ask("store {}").starts_with("refused: "));
+    permit(&mut controller, &[&format!(">{three}")]);
+    assert_eq!(permitted(), [true, false, true]);
+    world.stop("TERM");
+}
+
 fn rotation_reaches_every_process() {
     let (mut world, mut controller, mut router) = World::running();
-    let module = world.text("modules/fake.unit");
-    router.tell(&format!("start app {module}"));
+    permit_application(&world, &mut controller, "app");
+    router.tell("start app");
     let mut prototype = world.meet_role("prototype");
     prototype.hear();
     router.hear();
@@ -396,6 +477,34 @@ fn rotation_reaches_every_process() {
     assert_eq!(fs::read_to_string(world.path("old.log")).unwrap(), old);
 }
 
+fn rotation_reaches_what_is_just_starting() {
+    let world = World::new();
+    let mut unitd = world.command().arg("--no-daemon").env(LATE, "router").spawn().unwrap();
+    let main = i32::try_from(unitd.id()).unwrap();
+    let controller = world.meet_role("controller");
+    wait_for("the router to be executed", || {
+        let children = format!("/proc/{main}/task/{main}/children");
+        let children = fs::read_to_string(children).unwrap();
+        children
+            .split_whitespace()
+            .map(|pid| pid.parse().unwrap())
+            .find(|pid| *pid != controller.pid)
+            .filter(|pid| title(*pid) == "unit: router")
+    });
+    fs::rename(world.path("unit.log"), world.path("old.log")).unwrap();
+    world.signal(main, "USR1");
+    wait_for("the new log", || world.path("unit.log").exists().then_some(()));
+    fs::write(world.path("go"), b"").unwrap();
+    let mut router = world.meet_role("router");
+    assert_eq!(router.hear(), "reopen-log");
+    assert_eq!(router.hear(), "set-up /somewhere");
+    assert_eq!(router.hear(), format!("new-peer {}", controller.pid));
+    router.ask("log of router");
+    assert!(world.log().contains("of router"));
+    world.signal(main, "TERM");
+    assert_eq!(unitd.wait().unwrap().code(), Some(0));
+}
+
 fn rotation_to_nowhere_changes_nothing() {
     let (mut world, mut controller, _router) = World::running();
     fs::rename(world.path("unit.log"), world.path("old.log")).unwrap();
@@ -409,15 +518,14 @@ fn rotation_to_nowhere_changes_nothing() {
 }
 
 fn a_prototype_is_started_and_its_end_is_told() {
-    let (mut world, _controller, mut router) = World::running();
-    let module = world.text("modules/fake.unit");
-    router.tell(&format!("start app {module}"));
+    let (mut world, mut controller, mut router) = World::running();
+    permit_application(&world, &mut controller, "app");
+    router.tell("start app");
     let mut prototype = world.meet_role("prototype");
     let set_up = prototype.hear();
     assert!(set_up.starts_with(&format!("set-up app {} ", router.pid)), "{set_up}");
     assert_eq!(router.hear(), format!("started {}", prototype.pid));
     assert_eq!(title(prototype.pid), "unit: \"app\" prototype  ");
-    assert_eq!(prototype.ask("variable GREETING"), "good day");
     assert!(prototype.ask("status").contains("NoNewPrivs: 0"));
     world.signal(prototype.pid, "KILL");
     assert_eq!(router.hear(), format!("peer-lost {}", prototype.pid));
@@ -425,16 +533,15 @@ fn a_prototype_is_started_and_its_end_is_told() {
 }
 
 fn a_prototype_that_cannot_be_started_is_refused() {
-    let (mut world, _controller, mut router) = World::running();
+    let (mut world, mut controller, mut router) = World::running();
     let module = world.text("modules/fake.unit");
-    assert_eq!(
-        router.ask("start app /bin/true"),
-        "refused: \"/bin/true\" is not an application module"
-    );
-    assert_eq!(router.ask(&format!("start refusing {module}")), "refused: it does not want to");
+    let applications = ["app=/bin/true", &format!("refusing={module}"), &format!("dying={module}")];
+    permit(&mut controller, &applications);
+    assert_eq!(router.ask("start app"), "refused: \"/bin/true\" is not an application module");
+    assert_eq!(router.ask("start refusing"), "refused: it does not want to");
     let refused = world.meet_role("prototype");
     wait_for("the refusing prototype to be gone", || (!refused.is_alive()).then_some(()));
-    let lost = router.ask(&format!("start dying {module}"));
+    let lost = router.ask("start dying");
     assert_eq!(lost, "refused: \"dying\" prototype failed to start: it has ended");
     // The router was never told of either, so it is not told of their end.
     assert_eq!(router.ask("log x"), "logged");
@@ -442,9 +549,9 @@ fn a_prototype_that_cannot_be_started_is_refused() {
 }
 
 fn prototypes_end_with_their_router() {
-    let (mut world, _controller, mut router) = World::running();
-    let module = world.text("modules/fake.unit");
-    router.tell(&format!("start app {module}"));
+    let (mut world, mut controller, mut router) = World::running();
+    permit_application(&world, &mut controller, "app");
+    router.tell("start app");
     let mut prototype = world.meet_role("prototype");
     prototype.hear();
     router.hear();
@@ -456,9 +563,9 @@ fn prototypes_end_with_their_router() {
 }
 
 fn nobody_outlives_a_killed_main() {
-    let (mut world, controller, mut router) = World::running();
-    let module = world.text("modules/fake.unit");
-    router.tell(&format!("start app {module}"));
+    let (mut world, mut controller, mut router) = World::running();
+    permit_application(&world, &mut controller, "app");
+    router.tell("start app");
     let mut prototype = world.meet_role("prototype");
     prototype.hear();
     world.signal(world.main(), "KILL");
@@ -494,10 +601,10 @@ fn an_inherited_socket_is_handed_out() {
     command.stdin(std::os::fd::OwnedFd::from(socket));
     let mut unitd = command.spawn().unwrap();
     let (mut controller, mut router) = world.core_roles();
-    controller.hear();
     for line in ["set-up", "new-peer"] {
-        assert!(router.hear().starts_with(line));
+        assert!(controller.hear().starts_with(line) && router.hear().starts_with(line));
     }
+    permit(&mut controller, &[&address.to_string()]);
     assert_eq!(router.ask(&format!("listen {address}")), "listening, created: false");
     assert_eq!(router.ask("variable NGINX"), "not set");
     world.signal(i32::try_from(unitd.id()).unwrap(), "TERM");

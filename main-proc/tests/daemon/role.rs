@@ -22,12 +22,21 @@ pub(crate) const DIRECTORY: &str = "FAKE_ROLE_DIRECTORY";
 /// The variable that names a role that is to be of another release.
 pub(crate) const OUTDATED: &str = "FAKE_ROLE_OUTDATED";
 
+/// The variable that names a role that says nothing before there is a file `go` in the directory.
+pub(crate) const LATE: &str = "FAKE_ROLE_LATE";
+
 /// Plays the role with this title until it is told to end.
 pub(crate) fn play(title: &str) {
     unit_log::init();
     let name = title.strip_prefix("unit: ").unwrap().trim_end();
     if std::env::var(OUTDATED).is_ok_and(|outdated| outdated == name) {
         return play_outdated();
+    }
+    if std::env::var(LATE).is_ok_and(|late| late == name) {
+        let go = PathBuf::from(std::env::var(DIRECTORY).unwrap()).join("go");
+        while !go.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
@@ -192,6 +201,15 @@ async fn controller() {
     while let Some(line) = lines.next_line().await.unwrap() {
         match line.split_once(' ') {
             _ if common(&line, &tell).await => {}
+            Some((word @ ("permit" | "propose"), needs)) => {
+                let stage = match word {
+                    "permit" => ConfigStage::Current,
+                    _ => ConfigStage::Proposed,
+                };
+                let permissions = permissions_for(needs);
+                let permitted = port.request(PermitConfig { stage, permissions }).await;
+                tell.say(show(permitted.map(|()| "permitted".to_owned())));
+            }
             Some(("store", json)) => {
                 let stored = port.request(StoreConfig { json: json.as_bytes().into() }).await;
                 tell.say(show(stored.map(|()| "stored".to_owned())));
@@ -270,9 +288,9 @@ async fn router() {
                     "opened".to_owned()
                 })));
             }
-            ("start", request) => {
-                let (name, module_file) = request.split_once(' ').unwrap();
-                let outcome = port.request(request_for(name, module_file)).await;
+            ("start", name) => {
+                let request = StartPrototype { name: name.to_owned(), application: b"{}".to_vec() };
+                let outcome = port.request(request).await;
                 tell.say(show(outcome.map(|WithFds { body, fds: [prototype] }| {
                     held.borrow_mut().files.push(prototype);
                     format!("started {}", body.prototype.pid.0)
@@ -287,19 +305,29 @@ async fn router() {
     }
 }
 
-fn request_for(name: &str, module_file: &str) -> StartPrototype {
-    StartPrototype {
-        name: name.to_owned(),
-        module_file: module_file.to_owned(),
-        user: None,
-        group: None,
-        working_directory: None,
-        environment: vec![("GREETING".into(), "good day".into())],
-        stdout: None,
-        stderr: None,
-        new_privs: true,
-        application: b"{}".to_vec(),
+/// What a configuration needs, from words: `NAME=MODULE`, `>ACCESS-LOG`, or an address.
+fn permissions_for(needs: &str) -> Permissions {
+    let mut permissions = Permissions::default();
+    for need in needs.split_whitespace() {
+        if let Some(path) = need.strip_prefix('>') {
+            permissions.access_logs.push(path.to_owned());
+        } else if let Some((name, module_file)) = need.split_once('=') {
+            permissions.applications.push(PermittedApplication {
+                name: name.to_owned(),
+                module_file: module_file.to_owned(),
+                user: None,
+                group: None,
+                working_directory: None,
+                stdout: None,
+                stderr: None,
+                new_privs: true,
+                application: b"{}".to_vec(),
+            });
+        } else {
+            permissions.listeners.push(address_of(need));
+        }
     }
+    permissions
 }
 
 fn address_of(text: &str) -> ListenAddress {

@@ -107,25 +107,35 @@ fn stored() -> impl Strategy<Value = StoredConfig> {
 }
 
 fn start_prototype() -> impl Strategy<Value = StartPrototype> {
+    (text(), bytes()).prop_map(|(name, application)| StartPrototype { name, application })
+}
+
+fn permitted_application() -> impl Strategy<Value = PermittedApplication> {
     let names = (text(), text(), option::of(text()), option::of(text()));
     let places = (option::of(text()), option::of(text()), option::of(text()));
-    let rest = (vec((text(), text()), 0..3), any::<bool>(), bytes());
-    (names, places, rest).prop_map(|(names, places, rest)| {
+    (names, places, any::<bool>(), bytes()).prop_map(|(names, places, new_privs, application)| {
         let (name, module_file, user, group) = names;
         let (working_directory, stdout, stderr) = places;
-        let (environment, new_privs, application) = rest;
-        StartPrototype {
+        PermittedApplication {
             name,
             module_file,
             user,
             group,
             working_directory,
-            environment,
             stdout,
             stderr,
             new_privs,
             application,
         }
+    })
+}
+
+fn permit_config() -> impl Strategy<Value = PermitConfig> {
+    let stage = prop_oneof![Just(ConfigStage::Current), Just(ConfigStage::Proposed)];
+    let lists = (vec(address(), 0..3), vec(permitted_application(), 0..3), vec(text(), 0..3));
+    (stage, lists).prop_map(|(stage, (listeners, applications, access_logs))| {
+        let permissions = Permissions { listeners, applications, access_logs };
+        PermitConfig { stage, permissions }
     })
 }
 
@@ -205,7 +215,11 @@ impl Generate for MainToController {
 
 impl Generate for ControllerToMain {
     fn any() -> BoxedStrategy<Self> {
-        bytes().prop_map(|json| Self::StoreConfig(StoreConfig { json })).boxed()
+        prop_oneof![
+            permit_config().prop_map(Self::PermitConfig),
+            bytes().prop_map(|json| Self::StoreConfig(StoreConfig { json })),
+        ]
+        .boxed()
     }
 }
 
@@ -305,6 +319,7 @@ macro_rules! answers {
 }
 
 answers! {
+    PermitConfig: unit(), refusal();
     StoreConfig: unit(), refusal();
     OpenListener:
         any::<bool>().prop_map(|created| with_fds(ListenerOpened { created })),

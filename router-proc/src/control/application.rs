@@ -740,36 +740,12 @@ fn make_channels(count: usize) -> io::Result<(Vec<RouterChannel>, VecDeque<Worke
     Ok((channels, halves))
 }
 
-/// What main needs to know to execute the runtime.
+/// Which application main is to start; the controller has told it the rest.
 fn start_request(config: &Application) -> Result<StartPrototype, Refusal> {
-    let text = |what: &str, text: &conf::Text| {
-        text.to_str().map(str::to_owned).ok_or_else(|| {
-            Refusal::new(format!("application \"{}\": {what} is not UTF-8", config.name))
-        })
-    };
-    let optional =
-        |what: &str, value: &Option<conf::Text>| value.as_ref().map(|v| text(what, v)).transpose();
-    let environment = config
-        .environment
-        .iter()
-        .map(|(name, value)| {
-            Ok((text("an environment name", name)?, text("an environment value", value)?))
-        })
-        .collect::<Result<Vec<_>, Refusal>>()?;
-    let module_file =
-        config.module.as_ref().map(|module| module.file.clone()).ok_or_else(|| {
-            Refusal::new(format!("application \"{}\" has no language module", config.name))
-        })?;
-    Ok(StartPrototype {
-        name: text("the name", &config.name)?,
-        module_file,
-        user: optional("\"user\"", &config.user)?,
-        group: optional("\"group\"", &config.group)?,
-        working_directory: optional("\"working_directory\"", &config.working_directory)?,
-        environment,
-        stdout: optional("\"stdout\"", &config.stdout)?,
-        stderr: optional("\"stderr\"", &config.stderr)?,
-        new_privs: config.isolation.new_privs,
-        application: config.compact_json.clone(),
-    })
+    let refuse = |what: &str| Refusal::new(format!("application \"{}\": {what}", config.name));
+    let name = config.name.to_str().ok_or_else(|| refuse("the name is not UTF-8"))?.to_owned();
+    if config.module.is_none() {
+        return Err(refuse("it has no language module"));
+    }
+    Ok(StartPrototype { name, application: config.compact_json.clone() })
 }

@@ -16,6 +16,7 @@ use host::{
 struct Echo {
     script: String,
     initialised_by: u32,
+    greeting_when_initialised: String,
     forked: bool,
     served: u32,
 }
@@ -29,6 +30,7 @@ impl Language for Echo {
             return Err(StartError("the language does not start".to_owned()));
         }
         self.initialised_by = std::process::id();
+        self.greeting_when_initialised = std::env::var("GREETING").unwrap_or_default();
         Ok(())
     }
 
@@ -151,6 +153,11 @@ impl Echo {
             .collect();
         files.sort();
         lines.push(format!("files {}", files.join(" ")));
+        for name in ["GREETING", "LD_PRELOAD", "PATH"] {
+            let value = std::env::var(name).unwrap_or_default();
+            lines.push(format!("{name} {value}"));
+        }
+        lines.push(format!("found when initialised {}", self.greeting_when_initialised));
         lines.join("\n")
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct FakeMain {
     sender: Sender<MainToController, ControllerToMain>,
     pump: AbortHandle,
     stored: Rc<RefCell<Vec<String>>>,
+    permits: Rc<RefCell<Vec<PermitConfig>>>,
     /// With what it refuses to store.
     pub(super) refusal: Rc<RefCell<Option<String>>>,
     /// Whether it leaves the next request to store for [`FakeMain::release`].
@@ -24,16 +25,24 @@ impl FakeMain {
     pub(super) async fn connect(socket: OwnedFd, me: Identity, controller: Identity) -> Self {
         let (sender, mut receiver) = connect(socket, me, controller).await.unwrap();
         let stored: Rc<RefCell<Vec<String>>> = Rc::default();
+        let permits: Rc<RefCell<Vec<PermitConfig>>> = Rc::default();
         let refusal: Rc<RefCell<Option<String>>> = Rc::default();
         let hold: Rc<RefCell<bool>> = Rc::default();
         let held: Rc<RefCell<Option<StreamId>>> = Rc::default();
         let pump = {
             let (sender, stored, refusal) =
                 (Sender::clone(&sender), stored.clone(), refusal.clone());
-            let (hold, held) = (hold.clone(), held.clone());
+            let (hold, held, permits) = (hold.clone(), held.clone(), permits.clone());
             spawn_local(async move {
                 while let Some((stream, message)) = receiver.recv().await {
-                    let ControllerToMain::StoreConfig(StoreConfig { json }) = message;
+                    let json = match message {
+                        ControllerToMain::StoreConfig(StoreConfig { json }) => json,
+                        ControllerToMain::PermitConfig(permit) => {
+                            permits.borrow_mut().push(permit);
+                            sender.answer::<PermitConfig>(stream, Ok(())).unwrap();
+                            continue;
+                        }
+                    };
                     let refusal = refusal.borrow().clone();
                     let result = match refusal {
                         Some(text) => Err(Refusal::new(text)),
@@ -50,7 +59,7 @@ impl FakeMain {
                 }
             })
         };
-        Self { sender, pump: pump.abort_handle(), stored, refusal, hold, held }
+        Self { sender, pump: pump.abort_handle(), stored, permits, refusal, hold, held }
     }
 
     pub(super) fn tell(&self, message: MainToController) {
@@ -60,6 +69,11 @@ impl FakeMain {
     /// What was stored so far.
     pub(super) fn stored(&self) -> Vec<String> {
         self.stored.borrow().clone()
+    }
+
+    /// What was to be permitted so far.
+    pub(super) fn permits(&self) -> Vec<PermitConfig> {
+        self.permits.borrow().clone()
     }
 
     /// Waits for the request that is held.

@@ -121,7 +121,7 @@ impl World {
             Asked::Router(question) if yes => {
                 let (runs, prepared) = self.router.as_mut().expect("only a router is asked");
                 match question {
-                    Question::Prepare(json) => {
+                    Question::Prepare(_, json) => {
                         assert!(prepared.is_none(), "prepared twice");
                         *prepared = Some(text(&json));
                     }
@@ -153,7 +153,7 @@ impl World {
                 }
                 no("no")
             }
-            Asked::Router(Question::Prepare(_) | Question::Status | Question::Restart(_))
+            Asked::Router(Question::Prepare(..) | Question::Status | Question::Restart(_))
             | Asked::Main(_) => no("no"),
         };
         self.session.answered(step, answer);

@@ -44,6 +44,11 @@ pub(crate) fn set_up<L: Language>(
             text
         })?;
     }
+    // Not earlier: the loader and the C library act upon some, and so would a privileged process.
+    sys::process::set_variables(
+        application.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())),
+    )
+    .map_err(|error| alert(format!("setenv() failed {}", Described(&error))))?;
     language.initialise(&application).map_err(|error| alert(error.to_string()))?;
     Ok(application)
 }

@@ -60,6 +60,19 @@ fn becomes_the_user_and_keeps_no_capability() {
 }
 
 #[test]
+fn variables_of_the_application_are_there_before_the_language_starts() {
+    let mut stage = Stage::with_environment(&program(), &["GREETING=good day"]);
+    let environment = r#", "environment": {"GREETING": "a=b", "LD_PRELOAD": "x.so"}"#;
+    stage.set_up(&definition(environment));
+    let answer = stage.worker().get("/facts");
+    assert_eq!(fact(&answer, "GREETING"), "a=b");
+    assert_eq!(fact(&answer, "found when initialised"), "a=b");
+    // The loader would act upon this one, but it is too late for this program.
+    assert_eq!(fact(&answer, "LD_PRELOAD"), "x.so");
+    assert_eq!(fact(&answer, "PATH"), std::env::var("PATH").unwrap_or_default());
+}
+
+#[test]
 fn refuses_a_user_it_may_not_become() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("skipped: needs root");

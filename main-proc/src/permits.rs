@@ -1,0 +1,180 @@
+//! What main does for the router: what a configuration needs that the controller has named, and
+//! nothing else. A router that somebody has taken over gains no privilege by asking.
+
+use std::mem;
+
+use port_proto::{
+    ConfigStage, Identity, Kind, ListenAddress, Permissions, PermitConfig, PermittedApplication,
+    Refusal, StartPrototype,
+};
+
+/// What is permitted now.
+#[derive(Debug, Default)]
+pub struct Permits {
+    current: Permissions,
+    /// Those of the configuration before. Its last requests may need processes yet.
+    previous: Permissions,
+    proposed: Option<Permissions>,
+}
+
+impl Permits {
+    /// The controller names what a configuration needs.
+    pub fn permit(&mut self, PermitConfig { stage, permissions }: PermitConfig) {
+        match stage {
+            ConfigStage::Current => {
+                self.proposed = None;
+                self.make_current(permissions);
+            }
+            ConfigStage::Proposed => self.proposed = Some(permissions),
+        }
+    }
+
+    /// The proposed configuration is on the disk, and so the current one.
+    pub fn proposal_was_stored(&mut self) {
+        if let Some(permissions) = self.proposed.take() {
+            self.make_current(permissions);
+        }
+    }
+
+    fn make_current(&mut self, permissions: Permissions) {
+        // A router that is started again gets the same once more; what was before that stays.
+        if permissions != self.current {
+            self.previous = mem::replace(&mut self.current, permissions);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Permissions> {
+        [&self.current, &self.previous].into_iter().chain(&self.proposed)
+    }
+
+    /// Whether there may be a listening socket of this address.
+    #[must_use]
+    pub fn listener(&self, address: &ListenAddress) -> bool {
+        self.all().any(|permissions| permissions.listeners.contains(address))
+    }
+
+    /// Whether this may be the file of an access log.
+    #[must_use]
+    pub fn access_log(&self, path: &str) -> bool {
+        self.all().any(|permissions| permissions.access_logs.iter().any(|log| log == path))
+    }
+
+    /// The application that a router wants to be started.
+    #[must_use]
+    pub fn application(&self, request: &StartPrototype) -> Option<&PermittedApplication> {
+        let is_it = |application: &&PermittedApplication| {
+            application.name == request.name && application.application == request.application
+        };
+        self.all().find_map(|permissions| permissions.applications.iter().find(is_it))
+    }
+}
+
+/// Logs that a process asked for what no configuration needs; the answer to it.
+#[must_use]
+pub fn refuse(from: Identity, kind: Kind, what: &str) -> Refusal {
+    let text = format!("process {} cannot {}: {what} is not configured", from.pid.0, kind.deed());
+    unit_log::alert!("{text}");
+    Refusal { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn application(name: &str, object: &str) -> PermittedApplication {
+        PermittedApplication {
+            name: name.into(),
+            module_file: "/m/python3.unit".into(),
+            user: None,
+            group: None,
+            working_directory: None,
+            stdout: None,
+            stderr: None,
+            new_privs: true,
+            application: object.into(),
+        }
+    }
+
+    /// What a configuration needs with one listener, application and access log named so.
+    fn named(name: &str) -> Permissions {
+        Permissions {
+            listeners: vec![ListenAddress::UnixPath(name.into())],
+            applications: vec![application(name, "{}")],
+            access_logs: vec![name.into()],
+        }
+    }
+
+    fn permit(permits: &mut Permits, stage: ConfigStage, name: &str) {
+        permits.permit(PermitConfig { stage, permissions: named(name) });
+    }
+
+    /// Which of these names are permitted, in every respect or in none.
+    fn permitted(permits: &Permits) -> String {
+        let names = ["a", "b", "c", "d"].into_iter().filter(|name| {
+            let request = StartPrototype { name: (*name).into(), application: b"{}".to_vec() };
+            let answers = [
+                permits.listener(&ListenAddress::UnixPath((*name).into())),
+                permits.application(&request).is_some(),
+                permits.access_log(name),
+            ];
+            assert!(answers == [true; 3] || answers == [false; 3]);
+            answers[0]
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn nothing_is_permitted_that_was_not_named() {
+        let mut permits = Permits::default();
+        assert_eq!(permitted(&permits), "");
+        permit(&mut permits, ConfigStage::Current, "a");
+        assert_eq!(permitted(&permits), "a");
+        assert!(!permits.listener(&ListenAddress::UnixAbstract("a".into())));
+    }
+
+    #[test]
+    fn an_application_is_its_name_and_its_object() {
+        let mut permits = Permits::default();
+        let applications = vec![application("a", "{1}"), application("b", "{2}")];
+        let permissions = Permissions { applications, ..Permissions::default() };
+        permits.permit(PermitConfig { stage: ConfigStage::Current, permissions });
+        let found = |name: &str, object: &str| {
+            let request = StartPrototype { name: name.into(), application: object.into() };
+            permits.application(&request).map(|application| application.name.clone())
+        };
+        assert_eq!(found("a", "{1}").as_deref(), Some("a"));
+        assert_eq!(found("b", "{2}").as_deref(), Some("b"));
+        assert_eq!((found("a", "{2}"), found("c", "{1}"), found("a", "")), (None, None, None));
+    }
+
+    #[test]
+    fn a_proposal_is_permitted_beside_the_current_until_another_comes() {
+        let mut permits = Permits::default();
+        permit(&mut permits, ConfigStage::Current, "a");
+        permit(&mut permits, ConfigStage::Proposed, "b");
+        assert_eq!(permitted(&permits), "ab");
+        permit(&mut permits, ConfigStage::Proposed, "c");
+        assert_eq!(permitted(&permits), "ac");
+        // The router is given the current one again: the proposal has come to nothing.
+        permit(&mut permits, ConfigStage::Current, "a");
+        assert_eq!(permitted(&permits), "a");
+    }
+
+    #[test]
+    fn a_stored_proposal_leaves_the_one_before_for_its_last_requests() {
+        let mut permits = Permits::default();
+        permit(&mut permits, ConfigStage::Current, "a");
+        permit(&mut permits, ConfigStage::Proposed, "b");
+        permits.proposal_was_stored();
+        assert_eq!(permitted(&permits), "ab");
+        // A router or controller that is started again changes nothing about that.
+        permit(&mut permits, ConfigStage::Current, "b");
+        assert_eq!(permitted(&permits), "ab");
+        permit(&mut permits, ConfigStage::Proposed, "c");
+        assert_eq!(permitted(&permits), "abc");
+        permits.proposal_was_stored();
+        assert_eq!(permitted(&permits), "bc");
+        permits.proposal_was_stored();
+        assert_eq!(permitted(&permits), "bc");
+    }
+}
