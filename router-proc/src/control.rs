@@ -318,6 +318,7 @@ impl Control {
                         && app.gone_from(index)
                     {
                         app.stop_all();
+                        self.tell_all(|| Command::ForgetApp(app.id));
                         self.apps.borrow_mut().remove(&app.id);
                     }
                 }

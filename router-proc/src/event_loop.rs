@@ -76,8 +76,10 @@ pub enum Command {
     Send(WorkerKey, ToWorker),
     /// Nobody will serve what waits for this application.
     FailQueue(u32),
-    /// Forget the application once nothing of it is left, then say [`Notice::AppGone`].
+    /// Say [`Notice::AppGone`] once nothing of the application is left.
     DropApp(u32),
+    /// Nothing of the application is left on any loop: let its workers go, and forget it.
+    ForgetApp(u32),
     /// Serve by another configuration from now on.
     Switch {
         /// The configuration.
@@ -373,17 +375,18 @@ impl EventLoop {
             dispatcher.expire(now);
             dispatcher.rebalance();
         }
-        self.forget_left_apps();
+        self.look_for_left_apps();
     }
 
-    /// Forgets an application once nothing of it is left.
+    /// Tells when nothing of an application is left.
     pub(crate) fn drop_app(&self, app: u32) {
         self.leaving.borrow_mut().push(app);
-        self.forget_left_apps();
+        self.look_for_left_apps();
     }
 
-    /// Drops the applications of which nothing is left.
-    pub(crate) fn forget_left_apps(&self) {
+    /// Tells of the applications of which nothing is left. Their workers stay until no other loop
+    /// has requests for them either.
+    pub(crate) fn look_for_left_apps(&self) {
         let mut leaving = self.leaving.borrow_mut();
         leaving.retain(|app| {
             let gone = match self.dispatchers.borrow().get(app) {
@@ -391,14 +394,18 @@ impl EventLoop {
                 None => true,
             };
             if gone {
-                if let Some(dispatcher) = self.dispatchers.borrow_mut().remove(app) {
-                    self.busy.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, &dispatcher));
-                    dispatcher.dissolve();
-                }
                 self.tell_control(Notice::AppGone { app: *app, index: self.index });
             }
             !gone
         });
+    }
+
+    /// Lets the workers of an application go.
+    pub(crate) fn forget_app(&self, app: u32) {
+        if let Some(dispatcher) = self.dispatchers.borrow_mut().remove(&app) {
+            self.busy.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, &dispatcher));
+            dispatcher.dissolve();
+        }
     }
 
     /// Whether no configuration and no request holds a dispatcher any more.

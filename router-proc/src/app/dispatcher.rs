@@ -502,9 +502,12 @@ impl Dispatcher {
             && self.workers.borrow().iter().all(|worker| worker.is_forsaken())
     }
 
-    /// Lets go of the workers; they and their exchanges hold each other.
+    /// Lets go of the workers: they end when they have ended what they are at, which nobody waits
+    /// for any more. They and their exchanges hold each other.
     pub fn dissolve(&self) {
         for worker in self.workers.take() {
+            // One that does not hear it is ended by its prototype.
+            let _ = worker.send(ToWorker::Quit { graceful: true }, &[]);
             let before = worker.in_flight();
             worker.lose();
             self.active.fetch_sub(before as u64, Ordering::Relaxed);

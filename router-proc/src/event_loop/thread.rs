@@ -156,6 +156,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                 }
             }
             Command::DropApp(app) => event_loop.drop_app(app),
+            Command::ForgetApp(app) => event_loop.forget_app(app),
             Command::Switch { snapshot, sockets, done } => {
                 let apps = snapshot
                     .apps
@@ -181,7 +182,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     listening.extend(task.map(|task| (id, task)));
                 }
                 event_loop.conf.replace(Rc::new(LoopConf { snapshot, apps }));
-                event_loop.forget_left_apps();
+                event_loop.look_for_left_apps();
                 // The control thread may have given up on the answer.
                 let _ = done.send(());
             }

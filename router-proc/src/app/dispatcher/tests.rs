@@ -846,8 +846,10 @@ fn an_application_that_left_takes_its_hung_worker_along() {
     event_loop.drop_app(APP);
     assert!(notices.try_recv().is_err(), "a configuration holds it");
     drop(dispatcher);
-    event_loop.forget_left_apps();
+    event_loop.look_for_left_apps();
     assert!(matches!(notices.try_recv(), Ok(Notice::AppGone { app: APP, index: 0 })));
+    // No other loop has anything left of it either.
+    event_loop.forget_app(APP);
     assert_eq!(active.load(Ordering::Relaxed), 0);
     assert_eq!(Rc::strong_count(&worker), 1, "nothing holds it in a circle");
 }
