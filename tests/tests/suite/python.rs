@@ -449,7 +449,9 @@ fn the_interpreter_is_set_up_as_configured() {
 fn several_versions_run_side_by_side() {
     let versions = pythons();
     if versions.len() < 2 {
-        blackbox::skip!("runtimes of Python here: {versions:?}");
+        // No machine has to have two, the build machines neither.
+        println!("skipped: the only Python here is {versions:?}");
+        return;
     }
     let unitd = Unitd::start();
     let directory = unitd.application("tools");
