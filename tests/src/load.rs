@@ -1,5 +1,6 @@
 //! Clients that ask without pause from other threads, and count what they get.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use crate::client::{Connection, Response, request};
 use crate::wait::wait_until;
 
-/// How many failures are kept in words.
+/// How many kinds of failures a client keeps in words.
 const WORDS_MAX: usize = 20;
 
 /// What the clients of a load got.
@@ -23,8 +24,8 @@ pub struct Tally {
     pub broken: u64,
     /// Connections that were refused.
     pub refused: u64,
-    /// Some of what was not right, in words.
-    pub words: Vec<String>,
+    /// What was not right, in words, and how often.
+    pub words: BTreeMap<String, u64>,
 }
 
 impl Tally {
@@ -33,13 +34,14 @@ impl Tally {
         self.wrong += other.wrong;
         self.broken += other.broken;
         self.refused += other.refused;
-        self.words.extend(other.words);
-        self.words.truncate(WORDS_MAX);
+        for (words, count) in other.words {
+            *self.words.entry(words).or_default() += count;
+        }
     }
 
-    fn tell(&mut self, words: impl FnOnce() -> String) {
-        if self.words.len() < WORDS_MAX {
-            self.words.push(words());
+    fn tell(&mut self, words: String) {
+        if self.words.len() < WORDS_MAX || self.words.contains_key(&words) {
+            *self.words.entry(words).or_default() += 1;
         }
     }
 
@@ -133,14 +135,14 @@ fn run(
                 Ok(connection) => connection,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     tally.refused += 1;
-                    tally.tell(|| error.to_string());
+                    tally.tell(error.to_string());
                     // A server that is gone for good must not be asked a million times.
                     std::thread::sleep(Duration::from_millis(10));
                     continue;
                 }
                 Err(error) => {
                     tally.broken += 1;
-                    tally.tell(|| error.to_string());
+                    tally.tell(error.to_string());
                     continue;
                 }
             },
@@ -154,11 +156,11 @@ fn run(
             }
             Ok(response) => {
                 tally.wrong += 1;
-                tally.tell(|| format!("{}\n{}", response.head, response.text()));
+                tally.tell(format!("{}: {}", response.status_line(), response.text()));
             }
             Err(error) => {
                 tally.broken += 1;
-                tally.tell(|| format!("{error:#}"));
+                tally.tell(format!("{error:#}"));
             }
         }
     }

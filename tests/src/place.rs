@@ -1,7 +1,7 @@
 //! A directory of its own for one daemon: where it writes, and the command line that says so.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,10 +17,16 @@ use crate::unitd::Unitd;
 /// The variable by which a process is known to come from a place, whoever its parent is now.
 const MARK: &str = "UNIT_TEST_PLACE";
 
+/// A file system in memory. The daemon waits until the disk has what it stores, and a disk under
+/// load may take longer than any test waits.
+const MEMORY: &str = "/dev/shm";
+
 /// Where a daemon lives.
 #[derive(Debug)]
 pub struct Place {
     directory: TempDir,
+    /// What `state` is a link to, where there is memory for it.
+    _state: Option<TempDir>,
     bin_dir: PathBuf,
     modules_dir: PathBuf,
     options: Vec<String>,
@@ -40,9 +46,17 @@ impl Place {
     /// When it cannot be made.
     #[must_use]
     pub fn new() -> Self {
-        let directory = tempfile::Builder::new().prefix("unit-test-").tempdir().unwrap();
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("unit-test-");
+        let directory = builder.tempdir().unwrap();
+        let state = builder.tempdir_in(MEMORY).ok();
+        if let Some(state) = &state {
+            open_to_all(state.path());
+            symlink(state.path(), directory.path().join("state")).unwrap();
+        }
         let place = Self {
             directory,
+            _state: state,
             bin_dir: bin_dir(),
             modules_dir: modules_dir(),
             options: Vec::new(),
@@ -51,8 +65,10 @@ impl Place {
         open_to_all(place.directory());
         for name in ["state", "tmp", "www", "apps"] {
             let path = place.path(name);
-            fs::create_dir(&path).unwrap();
-            open_to_all(&path);
+            if !path.exists() {
+                fs::create_dir(&path).unwrap();
+                open_to_all(&path);
+            }
         }
         fs::create_dir_all(&place.modules_dir).unwrap();
         place

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 /// One process at the moment it was looked at. Its start time tells it from a later one with the
 /// same id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Process {
     /// Its id.
     pub pid: i32,
@@ -26,6 +26,14 @@ pub struct Process {
     /// Its user.
     pub uid: u32,
 }
+
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
+    }
+}
+
+impl Eq for Process {}
 
 impl Process {
     /// Whether this very process still exists, as a zombie too.

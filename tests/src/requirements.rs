@@ -56,7 +56,8 @@ pub(crate) fn bin_dir() -> PathBuf {
 }
 
 /// Where the language runtimes are.
-pub(crate) fn modules_dir() -> PathBuf {
+#[must_use]
+pub fn modules_dir() -> PathBuf {
     match std::env::var_os("UNIT_MODULES_DIR") {
         Some(directory) => directory.into(),
         None => bin_dir().join("modules"),

@@ -387,9 +387,7 @@ impl Unitd {
     /// those that carry the mark of this place.
     fn left_over(&self, before: &[Process]) -> Vec<Process> {
         let mark = self.place.mark();
-        let known = |process: &Process| {
-            before.iter().any(|old| (old.pid, old.started) == (process.pid, process.started))
-        };
+        let known = |process: &Process| before.contains(process);
         everything()
             .into_iter()
             .filter(|process| {

@@ -2,9 +2,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod bad_start;
 mod control_api;
 mod http;
 mod python;
+mod reconfigure;
 mod routing;
+mod signals;
 mod startup;
 mod statics;
+mod survival;
