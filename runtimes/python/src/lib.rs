@@ -5,7 +5,7 @@
 //! built for each Python version, and starts the interpreter by what was known when it was built.
 //!
 //! All unsafe code is under `ffi`, which hands out owned references and borrowed bytes. A
-//! [`ffi::Object`] exists only in a thread that holds the interpreter's lock; the lock is given up
+//! `ffi::Object` exists only in a thread that holds the interpreter's lock; the lock is given up
 //! only while a worker sleeps.
 #![deny(unsafe_code)]
 
