@@ -312,9 +312,9 @@ impl Supervisor {
         }
     }
 
-    /// A prototype cannot become what it was started for.
+    /// A prototype cannot become what it was started for. One that said so ends by itself.
     pub fn prototype_failed(&mut self, identity: Identity, now: Instant) {
-        self.condemn(identity, now, Signal::SIGKILL);
+        self.condemn(identity, now + LINGER_LIMIT, Signal::SIGKILL);
     }
 
     /// A port hung up, or its other end broke the rules. The process should be gone very soon.

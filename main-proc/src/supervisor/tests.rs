@@ -219,6 +219,18 @@ fn a_prototype_that_hung_up_keeps_its_time_when_the_router_ends() {
 }
 
 #[test]
+fn a_prototype_that_refuses_is_not_killed_while_it_ends() {
+    let (mut world, _, _) = World::running();
+    let prototype = world.start_and_connect(Role::Prototype);
+    world.actions();
+    world.supervisor.prototype_failed(prototype, world.now);
+    world.pass(Duration::ZERO);
+    assert_eq!(world.actions(), []);
+    world.pass(LINGER_LIMIT);
+    assert_eq!(world.actions(), [Action::Signal(prototype, Signal::SIGKILL)]);
+}
+
+#[test]
 fn a_lost_controller_disturbs_nothing() {
     let (mut world, controller, router) = World::running();
     world.prototype(router);
