@@ -21,6 +21,7 @@ mod ports;
 mod process;
 mod requirements;
 mod unitd;
+mod venv;
 mod wait;
 
 pub use client::{Connection, LIMIT, Response, request};
@@ -31,6 +32,7 @@ pub use place::Place;
 pub use process::{Process, everything, process};
 pub use requirements::{is_root, modules_dir, program, pythons, report_skip};
 pub use unitd::Unitd;
+pub use venv::Venv;
 pub use wait::{wait_for, wait_until};
 
 /// Leaves a test that cannot be run here, saying so.

@@ -157,14 +157,19 @@ impl Place {
         path.to_str().unwrap().to_owned()
     }
 
-    /// Copies an application of this package, a file in `apps/`, to a directory of its own, and
-    /// returns that directory.
+    /// Copies an application of this package, a file or a directory in `apps/`, to a directory of
+    /// its own, and returns that directory.
     ///
     /// # Panics
     /// When there is none of that name.
     pub fn application(&self, name: &str) -> String {
-        let source = fs::read(own_file(format!("apps/{name}.py"))).unwrap();
-        self.write(&format!("apps/{name}/{name}.py"), source);
+        let source = own_file(format!("apps/{name}"));
+        if source.is_dir() {
+            copy_directory(&source, &self.path(format!("apps/{name}")));
+        } else {
+            let source = fs::read(source.with_extension("py")).unwrap();
+            self.write(&format!("apps/{name}/{name}.py"), source);
+        }
         self.text_path(format!("apps/{name}"))
     }
 
@@ -223,6 +228,19 @@ impl Place {
         let path = self.path(name);
         File::create(&path).unwrap().set_len(size).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_directory(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

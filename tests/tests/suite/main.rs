@@ -4,6 +4,8 @@
 
 mod bad_start;
 mod control_api;
+mod django;
+mod flask;
 mod http;
 mod python;
 mod reconfigure;

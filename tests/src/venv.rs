@@ -1,0 +1,88 @@
+//! A virtual environment with the frameworks the suite serves, made once and shared by all tests.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::requirements::{own_file, program, pythons};
+
+/// An environment a Python application can name as its `home`.
+#[derive(Clone, Debug)]
+pub struct Venv {
+    home: PathBuf,
+    version: String,
+}
+
+impl Venv {
+    /// The one of this build, made if there is none yet.
+    ///
+    /// # Errors
+    /// What is missing, in words: a runtime, its interpreter, or what is to be installed.
+    pub fn shared() -> Result<Self, String> {
+        let (version, interpreter) = interpreter().ok_or("no python with a runtime here")?;
+        // Beside what cargo built, which everybody can read who runs it.
+        let executable = std::env::current_exe().map_err(|error| error.to_string())?;
+        let target = executable.ancestors().nth(3).ok_or("the tests are in no target directory")?;
+        let home = target.join(format!("test-venv-{version}"));
+        let lock = File::create(target.join(format!("test-venv-{version}.lock")))
+            .map_err(|error| error.to_string())?;
+        // Other tests, and other runs of the suite, wait here until it is complete.
+        lock.lock().map_err(|error| error.to_string())?;
+        let wanted = fs::read_to_string(own_file("apps/requirements.txt")).unwrap();
+        let marker = home.join("complete");
+        if fs::read_to_string(&marker).ok().as_deref() != Some(&wanted) {
+            make(&interpreter, &home)?;
+            fs::write(&marker, wanted).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { home, version })
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The type of applications that run in it, such as `python 3.11`.
+    #[must_use]
+    pub fn application_type(&self) -> String {
+        format!("python {}", self.version)
+    }
+
+    /// Runs its interpreter in a directory and waits for success.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn run(&self, directory: &Path, words: &[&str], environment: &[(&str, &str)]) {
+        let mut command = Command::new(self.home.join("bin/python"));
+        command.args(words).current_dir(directory).envs(environment.iter().copied());
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        run(&mut command).unwrap();
+    }
+}
+
+/// The newest version with a runtime whose interpreter is installed for everybody.
+fn interpreter() -> Option<(String, PathBuf)> {
+    pythons().into_iter().rev().find_map(|version| {
+        let name = format!("python{version}");
+        let system = Path::new("/usr/bin").join(&name);
+        let found = if system.is_file() { Some(system) } else { program(&name) };
+        found.map(|file| (version, file))
+    })
+}
+
+fn make(interpreter: &Path, home: &Path) -> Result<(), String> {
+    run(Command::new(interpreter).args(["-m", "venv", "--clear"]).arg(home))?;
+    let mut pip = Command::new(home.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+    run(pip.arg(own_file("apps/requirements.txt")))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&said)))
+}
