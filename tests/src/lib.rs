@@ -30,7 +30,7 @@ pub use load::{Load, Tally};
 pub use log::Log;
 pub use place::Place;
 pub use process::{Process, everything, process};
-pub use requirements::{is_root, modules_dir, program, pythons, report_skip};
+pub use requirements::{is_root, modules_dir, program, pythons, pythons_in, report_skip};
 pub use unitd::Unitd;
 pub use venv::Venv;
 pub use wait::{wait_for, wait_until};

@@ -88,6 +88,12 @@ impl Place {
         self
     }
 
+    /// Where the language runtimes are.
+    #[must_use]
+    pub fn modules_dir(&self) -> &Path {
+        &self.modules_dir
+    }
+
     /// Adds words to the command line; of an option given twice the last one counts.
     #[must_use]
     pub fn with_options(mut self, words: &[&str]) -> Self {

@@ -71,6 +71,16 @@ impl Process {
             .unwrap_or(0)
     }
 
+    /// How much processor time it has used, in clock ticks: hundredths of a second.
+    #[must_use]
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse().ok()).unwrap_or(0);
+        ticks(11) + ticks(12)
+    }
+
     /// A line of its status file.
     #[must_use]
     pub fn status(&self, name: &str) -> Option<String> {

@@ -25,7 +25,13 @@ pub fn is_root() -> bool {
 /// The versions of Python there is a runtime for, such as `3.11`, oldest first.
 #[must_use]
 pub fn pythons() -> Vec<String> {
-    let mut minors: Vec<u32> = std::fs::read_dir(modules_dir())
+    pythons_in(&modules_dir())
+}
+
+/// Those there is a runtime for in this directory.
+#[must_use]
+pub fn pythons_in(modules_dir: &Path) -> Vec<String> {
+    let mut minors: Vec<u32> = std::fs::read_dir(modules_dir)
         .into_iter()
         .flatten()
         .flatten()

@@ -630,6 +630,39 @@ fn n5_requests_of_every_kind_leave_no_descriptor() {
     });
 }
 
+/// Clients that connect and say nothing, or close their half and leave it at that.
+#[test]
+fn n9_silent_and_half_closed_connections_cost_no_time() {
+    let (unitd, port) = with_settings(&json!({}));
+    let router = unitd.role("router");
+    let mut open = Vec::new();
+    for at in 0..600 {
+        let mut connection = Connection::tcp(port);
+        match at % 3 {
+            0 => connection.send(b"GET / HT").unwrap(),
+            1 => connection.finish_sending().unwrap(),
+            _ => {
+                connection.get("/");
+                connection.finish_sending().unwrap();
+            }
+        }
+        open.push(connection);
+    }
+    // Those that closed their half are let go; nobody keeps them for ever.
+    wait_until("the half-closed ones are gone", Duration::from_secs(30), || {
+        unitd.status("/connections/active").as_u64().unwrap()
+            + unitd.status("/connections/idle").as_u64().unwrap()
+            <= 200
+    });
+    let before = router.cpu_ticks();
+    let began = Instant::now();
+    thread::sleep(Duration::from_secs(1));
+    let used = router.cpu_ticks() - before;
+    let passed = began.elapsed().as_millis() / 10;
+    assert!(u128::from(used) * 5 < passed, "{used} of {passed} ticks with nothing to do");
+    assert_eq!(Connection::tcp(port).get("/").status, 200);
+}
+
 #[test]
 fn unix_listeners_come_and_go_with_their_file() {
     let unitd = Unitd::start();

@@ -6,6 +6,7 @@ mod bad_start;
 mod control_api;
 mod django;
 mod flask;
+mod hostile;
 mod http;
 mod python;
 mod reconfigure;

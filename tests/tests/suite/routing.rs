@@ -448,3 +448,34 @@ fn n19_bad_patterns_cost_little() {
         assert!(began.elapsed().as_secs() < 5, "{pattern}: {:?}", began.elapsed());
     }
 }
+
+/// What a client sends appears in the log as text of one line, whatever it decodes to.
+#[test]
+fn n16_line_breaks_in_targets_forge_no_log_line() {
+    let unitd = Unitd::start();
+    let port = unitd.port();
+    let www = unitd.text_path("www");
+    unitd.configure(&json!({
+        "settings": { "http": { "log_route": true } },
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+        "routes": [{ "action": { "rewrite": "/sub$uri", "share": format!("{www}$uri") } }],
+    }));
+    unitd.expect_alert("forged");
+    // Not a regular file, which is told with its name.
+    for name in ["\n2026/01/01 00:00:00 [alert] forged", "\r[alert] forged", "a\u{1b}[31mred"] {
+        std::fs::create_dir_all(unitd.path(format!("www/sub/{name}"))).unwrap();
+        nix::unistd::mkfifo(
+            &unitd.path(format!("www/sub/{name}/fifo")),
+            nix::sys::stat::Mode::from_bits_truncate(0o666),
+        )
+        .unwrap();
+        let target: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        assert_eq!(unitd.fetch(port, &format!("/{target}/fifo")).status, 404);
+    }
+    let text = unitd.log().text();
+    assert!(text.contains("is not a regular file"), "{text}");
+    for line in text.lines() {
+        assert!(line.starts_with("20") && !line.starts_with("2026/01/01"), "{line:?}");
+        assert!(!line.contains(['\r', '\u{1b}']), "{line:?}");
+    }
+}
