@@ -325,8 +325,8 @@ async fn ask_permission(main: &ToMain, permit: Result<PermitConfig, String>) -> 
 
 async fn ask_router(router: &ToRouter, question: Question) -> Answer {
     match question {
-        Question::Prepare(_, json) => {
-            answer(router.request(PrepareConfig { json }).await, done, refused)
+        Question::Prepare(stage, json) => {
+            answer(router.request(PrepareConfig { stage, json }).await, done, refused)
         }
         Question::Commit => answer(router.request(CommitConfig).await, done, refused),
         Question::Abort => answer(router.request(AbortConfig).await, done, refused),

@@ -4,12 +4,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::message::{direction, request};
-use crate::{Direction, Refusal};
+use crate::{ConfigStage, Direction, Refusal};
 
 /// Build a configuration beside the running one: open its listeners, start its applications. When
 /// the answer is ready, committing it cannot fail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrepareConfig {
+    /// Which configuration it is. An application that does not start is a reason to refuse a
+    /// proposed one. In the current one it is started later, and the rest is served meanwhile.
+    pub stage: ConfigStage,
     /// The compact JSON text, validated by the controller.
     pub json: Vec<u8>,
 }

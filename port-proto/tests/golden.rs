@@ -336,8 +336,11 @@ fn prototype_to_main_and_router_to_controller_only_answer() {
 fn controller_to_router() {
     direction(vec![
         (
-            ControllerToRouter::PrepareConfig(PrepareConfig { json: b"{}".to_vec() }),
-            "01 28 01 00 0d 0c 0b 0a 03 00 00 00 | 02 7b 7d",
+            ControllerToRouter::PrepareConfig(PrepareConfig {
+                stage: ConfigStage::Proposed,
+                json: b"{}".to_vec(),
+            }),
+            "01 28 01 00 0d 0c 0b 0a 04 00 00 00 | 01 02 7b 7d",
         ),
         (ControllerToRouter::CommitConfig(CommitConfig), "01 29 01 00 0d 0c 0b 0a 00 00 00 00 |"),
         (ControllerToRouter::AbortConfig(AbortConfig), "01 2a 01 00 0d 0c 0b 0a 00 00 00 00 |"),

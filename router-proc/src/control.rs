@@ -356,7 +356,7 @@ impl Control {
         use port_proto::{AbortConfig, CommitConfig, GetStatus, PrepareConfig};
         let sent = match message {
             ControllerToRouter::PrepareConfig(request) => {
-                let prepared = self.prepare(&request.json).await;
+                let prepared = self.prepare(request.stage, &request.json).await;
                 if let Err(refusal) = &prepared {
                     unit_log::alert!("failed to apply new conf");
                     unit_log::debug!("{}", refusal.text);

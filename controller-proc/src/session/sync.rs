@@ -44,9 +44,9 @@ enum Fallback {
     Retry,
 }
 
-/// The one place that decides what such a failure costs. The cause may be a single application.
-/// As long as the router cannot leave that one out, a configuration is given up as a whole, but
-/// only at the start: what has run before stays, and its other parts come back with it.
+/// The one place that decides what such a failure costs. An application that does not start is none:
+/// the router serves the rest of a current configuration without it. Whatever else it is, a
+/// configuration is given up only at the start: what has run before stays, and comes back.
 fn fallback(standing: Standing) -> Fallback {
     match standing {
         Standing::Restored => Fallback::Default,

@@ -130,10 +130,13 @@ fn permitted_application() -> impl Strategy<Value = PermittedApplication> {
     })
 }
 
+fn stage() -> impl Strategy<Value = ConfigStage> {
+    prop_oneof![Just(ConfigStage::Current), Just(ConfigStage::Proposed)]
+}
+
 fn permit_config() -> impl Strategy<Value = PermitConfig> {
-    let stage = prop_oneof![Just(ConfigStage::Current), Just(ConfigStage::Proposed)];
     let lists = (vec(address(), 0..3), vec(permitted_application(), 0..3), vec(text(), 0..3));
-    (stage, lists).prop_map(|(stage, (listeners, applications, access_logs))| {
+    (stage(), lists).prop_map(|(stage, (listeners, applications, access_logs))| {
         let permissions = Permissions { listeners, applications, access_logs };
         PermitConfig { stage, permissions }
     })
@@ -266,7 +269,8 @@ impl Generate for MainToPrototype {
 impl Generate for ControllerToRouter {
     fn any() -> BoxedStrategy<Self> {
         prop_oneof![
-            bytes().prop_map(|json| Self::PrepareConfig(PrepareConfig { json })),
+            (stage(), bytes())
+                .prop_map(|(stage, json)| Self::PrepareConfig(PrepareConfig { stage, json })),
             Just(()).prop_map(|()| Self::CommitConfig(CommitConfig)),
             Just(()).prop_map(|()| Self::AbortConfig(AbortConfig)),
             Just(()).prop_map(|()| Self::GetStatus(GetStatus)),

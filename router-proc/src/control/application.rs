@@ -464,7 +464,7 @@ impl App {
     }
 
     /// Starts as many processes as are missing; after failures not at once.
-    fn replenish(&self) {
+    pub(super) fn replenish(&self) {
         self.replenish_after(0);
     }
 

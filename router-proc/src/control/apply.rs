@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use conf::{Config, SocketAddress};
 use port_io::RequestError;
-use port_proto::{KeepListeners, ListenAddress, OpenListener, Refusal, WithFds};
+use port_proto::{ConfigStage, KeepListeners, ListenAddress, OpenListener, Refusal, WithFds};
 use tokio::sync::oneshot;
 
 use super::application::App;
@@ -38,7 +38,11 @@ struct Attempt {
 
 impl Control {
     /// Builds a configuration beside the running one.
-    pub(super) async fn prepare(self: &Rc<Self>, json: &[u8]) -> Result<(), Refusal> {
+    pub(super) async fn prepare(
+        self: &Rc<Self>,
+        stage: ConfigStage,
+        json: &[u8],
+    ) -> Result<(), Refusal> {
         let _changing = self.changing.lock().await;
         // A controller that was replaced in mid-update has left one behind.
         self.drop_prepared().await;
@@ -55,7 +59,7 @@ impl Control {
             .listen_threads
             .map_or_else(available_threads, |count| usize::try_from(count).unwrap_or(usize::MAX));
         let mut attempt = Attempt::default();
-        match self.build(&config, &mut attempt).await {
+        match self.build(&config, stage, &mut attempt).await {
             Ok(snapshot) => {
                 let Attempt { apps, listeners, opened, .. } = attempt;
                 let snapshot = Arc::new(snapshot);
@@ -82,6 +86,7 @@ impl Control {
     async fn build(
         self: &Rc<Self>,
         config: &Config,
+        stage: ConfigStage,
         attempt: &mut Attempt,
     ) -> Result<Snapshot, Refusal> {
         for listener in &config.listeners {
@@ -102,15 +107,30 @@ impl Control {
         // All at once: sixty slow applications take as long as the slowest.
         let starts: Vec<_> =
             attempt.started.iter().map(|app| app.prestart(Rc::clone(self))).collect();
-        let mut failure = None;
-        for start in starts {
+        let mut failed = Vec::new();
+        for (app, start) in attempt.started.iter().zip(starts) {
             let started = start.await.unwrap_or_else(|_| Err(Refusal::new("a start was cut off")));
             if let Err(refusal) = started {
-                failure.get_or_insert(refusal);
+                failed.push((app, refusal));
             }
         }
-        if let Some(refusal) = failure {
-            return Err(refusal);
+        match stage {
+            ConfigStage::Proposed => {
+                if let Some((_, refusal)) = failed.into_iter().next() {
+                    return Err(refusal);
+                }
+            }
+            // One application must not take the others down with it.
+            ConfigStage::Current => {
+                for (app, refusal) in failed {
+                    unit_log::alert!(
+                        "application \"{}\" is started later: {}",
+                        app.config.name,
+                        refusal.text
+                    );
+                    app.replenish();
+                }
+            }
         }
         let ids: Vec<ListenerId> = attempt.listeners.iter().map(|(_, id)| *id).collect();
         let apps = attempt

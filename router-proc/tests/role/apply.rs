@@ -2,10 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use port_proto::{AbortConfig, CommitConfig, Quit, RestartApplication, RestartRefusal};
+use port_proto::{
+    AbortConfig, CommitConfig, ConfigStage, Quit, RestartApplication, RestartRefusal,
+};
 
 use crate::prototype::Board;
-use crate::stage::{on_stage, prepare, until};
+use crate::stage::{on_stage, prepare, prepare_as, until};
 
 pub(crate) const RETURN: &str =
     r#"{"listeners":{"@one":{"pass":"routes"}},"routes":[{"action":{"return":200}}]}"#;
@@ -123,6 +125,30 @@ fn refusals_say_why_and_leave_nothing() {
         assert_eq!(stage.prepare(&conf).await.unwrap_err(), "bind(\"x\") failed (98: no)");
         assert_eq!(stage.main.held.borrow().len(), 1);
         assert_eq!(stage.get("/").await.0, 200);
+        stage.quit().await;
+    });
+}
+
+#[test]
+fn an_application_that_does_not_start_leaves_the_current_configuration_to_the_others() {
+    on_stage(async |stage| {
+        let conf = app(r#","processes":2"#).replace(
+            r#""listeners":{"#,
+            r#""routes":[{"action":{"return":204}}],"listeners":{"@two":{"pass":"routes"},"#,
+        );
+        stage.board.die_at_start.store(true, Ordering::SeqCst);
+        let json = stage.fill_in(&conf);
+        prepare_as(&stage.controller, ConfigStage::Current, json).await.unwrap();
+        stage.commit().await;
+        assert_eq!(stage.main.held.borrow().len(), 2);
+        assert_eq!(stage.get("/").await.0, 503);
+        assert_eq!(stage.status().await.applications[0].running, 0);
+        // It is tried again without anybody asking for it.
+        stage.board.die_at_start.store(false, Ordering::SeqCst);
+        stage
+            .until_status("it has its processes", |status| status.applications[0].running == 2)
+            .await;
+        assert_eq!(stage.get("/").await.1, b"hello");
         stage.quit().await;
     });
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use port_proto::{
-    CommitConfig, ControllerToRouter, Generation, GetStatus, Identity, KeepListeners,
+    CommitConfig, ConfigStage, ControllerToRouter, Generation, GetStatus, Identity, KeepListeners,
     ListenAddress, ListenerErrorClass, ListenerOpened, ListenerRefusal, MainToRouter, Module,
     NewPeer, OpenListener, Pid, PrepareConfig, PrototypeStarted, Quit, Refusal, Role,
     RouterToController, RouterToMain, SetUpRouter, StartPrototype, Status, StreamId, WithFds,
@@ -236,7 +236,15 @@ async fn new_controller(port: &MainPort, generation: u32) -> ControllerPort {
 }
 
 pub(crate) async fn prepare(controller: &ControllerPort, json: Vec<u8>) -> Result<(), String> {
-    match controller.request(PrepareConfig { json }).await {
+    prepare_as(controller, ConfigStage::Proposed, json).await
+}
+
+pub(crate) async fn prepare_as(
+    controller: &ControllerPort,
+    stage: ConfigStage,
+    json: Vec<u8>,
+) -> Result<(), String> {
+    match controller.request(PrepareConfig { stage, json }).await {
         Ok(()) => Ok(()),
         Err(port_io::RequestError::Refused(Refusal { text })) => Err(text),
         Err(error) => panic!("{error}"),

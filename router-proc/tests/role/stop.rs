@@ -92,7 +92,8 @@ fn it_stops_while_workers_are_starting() {
             let json = stage.fill_in(&app(r#","processes":2"#));
             let controller = stage.controller.clone();
             let update = tokio::task::spawn_local(async move {
-                let _ = controller.request(port_proto::PrepareConfig { json }).await;
+                let stage = port_proto::ConfigStage::Proposed;
+                let _ = controller.request(port_proto::PrepareConfig { stage, json }).await;
             });
             until("they start", || Board::get(&stage.board.running) == 2).await;
             stage.tell_to_quit(quit);

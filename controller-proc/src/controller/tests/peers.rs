@@ -183,7 +183,7 @@ impl FakeRouter {
 
 fn name(message: &ControllerToRouter) -> String {
     match message {
-        ControllerToRouter::PrepareConfig(PrepareConfig { json }) => {
+        ControllerToRouter::PrepareConfig(PrepareConfig { json, .. }) => {
             format!("prepare {}", std::str::from_utf8(json).unwrap())
         }
         ControllerToRouter::CommitConfig(_) => "commit".to_owned(),
