@@ -4,7 +4,6 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use port_proto::ListenAddress;
@@ -123,6 +122,20 @@ impl ControlSocket {
         }
     }
 
+    /// Looks whether another daemon answers at an address, before anything is changed there.
+    ///
+    /// # Errors
+    /// That one does, or that this is no address.
+    pub fn check(text: &str) -> Result<(), ControlSocketError> {
+        match address::parse(text)? {
+            ListenAddress::UnixPath(path) => {
+                refuse_if_answered(Path::new(&path), &format!("unix:{path}"))
+            }
+            // What is in use cannot be bound.
+            ListenAddress::Inet(_) | ListenAddress::UnixAbstract(_) => Ok(()),
+        }
+    }
+
     /// Takes over a listening socket that the daemon was started with.
     #[must_use]
     pub fn inherit(socket: OwnedFd) -> Self {
@@ -233,10 +246,11 @@ fn listen(socket: &OwnedFd, address: &str) -> Result<(), ControlSocketError> {
 
 /// A socket that somebody accepts on is not taken away from them.
 fn refuse_if_answered(path: &Path, address: &str) -> Result<(), ControlSocketError> {
-    match UnixStream::connect(path) {
-        Ok(stream) => {
-            Err(ControlSocketError::InUse { fd: stream.as_raw_fd(), address: address.to_owned() })
-        }
+    match sys::socket::find_listener(path) {
+        Ok(connection) => Err(ControlSocketError::InUse {
+            fd: connection.as_raw_fd(),
+            address: address.to_owned(),
+        }),
         // Nothing there, or something stale; binding and renaming will tell the rest.
         Err(_) => Ok(()),
     }
@@ -262,7 +276,7 @@ fn remove_stale(path: &Path) {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::{UnixListener, UnixStream};
 
     use super::*;
 

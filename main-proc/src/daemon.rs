@@ -389,7 +389,19 @@ impl Daemon {
             }
             Event::ConnectFailed(identity, error) => {
                 unit_log::alert!("{} failed to start: {error}", identity.role.name());
-                self.supervisor.connect_failed(identity, now);
+                match error {
+                    // It has ended, or will be made to; how it ended says what that means.
+                    ConnectError::HungUp => self.supervisor.hung_up(identity, now),
+                    ConnectError::NotInherited { .. }
+                    | ConnectError::Io(_)
+                    | ConnectError::Timeout
+                    | ConnectError::Frame(_)
+                    | ConnectError::Truncated
+                    | ConnectError::Software { .. }
+                    | ConnectError::Credentials { .. }
+                    | ConnectError::Identity { .. }
+                    | ConnectError::Role { .. } => self.supervisor.connect_failed(identity, now),
+                }
             }
             Event::FromDiscovery(from, DiscoveryToMain::Modules(report)) => {
                 if self.supervisor.report_arrived(from, now) {

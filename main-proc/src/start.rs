@@ -50,13 +50,15 @@ pub struct Starter {
     /// `/dev/null`, the standard input of all.
     null: File,
     daemon_user: DaemonUser,
+    /// How many descriptors an application may have: as many as the daemon was started with.
+    descriptor_limit: Option<u64>,
 }
 
 impl Starter {
     /// A starter of processes.
     #[must_use]
-    pub fn new(null: File, daemon_user: DaemonUser) -> Self {
-        Self { null, daemon_user }
+    pub fn new(null: File, daemon_user: DaemonUser, descriptor_limit: Option<u64>) -> Self {
+        Self { null, daemon_user, descriptor_limit }
     }
 
     /// The user of the unprivileged roles.
@@ -82,6 +84,9 @@ impl Starter {
         plan.environment = environment;
         // The order is a contract: port_io looks for the port behind the standard streams.
         plan.descriptors = vec![self.null.as_fd(), stdout.as_fd(), stderr.as_fd(), theirs.as_fd()];
+        if role == Role::Prototype {
+            plan.descriptor_limit = self.descriptor_limit;
+        }
         confine(role, &self.daemon_user, &mut plan);
         let pid = spawn(&plan).map_err(|error| failed(error.step.call())(error.error))?;
         Ok((pid, ours))

@@ -30,6 +30,9 @@ const STATUS_DONE: u8 = 0;
 /// The exit status of a daemon that did not start.
 const STATUS_FAILED: u8 = 1;
 
+/// The most descriptors a role has room for; the usual limit, 1024, is that of old programs.
+const DESCRIPTORS_MAX: u64 = 65_536;
+
 /// What main is started with.
 #[derive(Debug)]
 pub struct Invocation {
@@ -136,17 +139,20 @@ fn prepare(options: Options, invocation: Invocation) -> Result<Prepared, Failed>
         .write(true)
         .open("/dev/null")
         .map_err(|error| fail(format!("open(\"/dev/null\") failed {}", Described(&error))))?;
+    // Main and router hold sockets of every listener and application.
+    let descriptor_limit = sys::process::raise_descriptor_limit(DESCRIPTORS_MAX).map_err(fail)?;
     let mut store = Store::new(&options.state_dir);
     store.create_directories();
     let daemonise = options.daemonise && inherited.is_empty();
-    let (control, listeners) = sockets(&options, inherited)?;
-    if let Err(error) = store.lock() {
-        control.remove();
-        return Err(fail(error));
+    if inherited.is_empty() {
+        ControlSocket::check(&options.control).map_err(fail)?;
     }
+    // Before the control socket: of two that start at once, the one that goes on binds it.
+    store.lock().map_err(fail)?;
+    let (control, listeners) = sockets(&options, inherited)?;
     unit_log::info!("unit {} started", env!("CARGO_PKG_VERSION"));
     Ok(Prepared {
-        starter: Starter::new(null, daemon_user),
+        starter: Starter::new(null, daemon_user, descriptor_limit),
         options,
         executables,
         environment,

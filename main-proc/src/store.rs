@@ -239,7 +239,7 @@ impl<D: Disk> Store<D> {
     /// [`StoreError`] naming the failed call; what was stored before is in place then.
     pub fn store(&mut self, json: &[u8]) -> Result<(), StoreError> {
         let current = version_number();
-        if self.version != Some(current) {
+        if self.version != Some(current) || !self.directory.join(VERSION).exists() {
             self.replace(VERSION, current.to_string().as_bytes())?;
             self.version = Some(current);
         }
@@ -457,6 +457,20 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_was_emptied_gets_its_version_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = store_in(directory.path());
+        store.store(b"{}").unwrap();
+        for name in names(directory.path()) {
+            fs::remove_file(directory.path().join(name)).unwrap();
+        }
+        store.store(b"{}").unwrap();
+        let version = version_number();
+        let stored = StoredConfig::Present { json: b"{}".to_vec(), version };
+        assert_eq!(store_in(directory.path()).load(), stored);
+    }
+
+    #[test]
     fn every_failing_call_leaves_the_old_configuration_and_no_other_file() {
         for existing in [true, false] {
             let mut failures = Vec::new();
@@ -465,6 +479,7 @@ mod tests {
                 if existing {
                     store_in(directory.path()).store(b"old").unwrap();
                 }
+                fs::write(directory.path().join("version"), version_number().to_string()).unwrap();
                 // What a crash left.
                 fs::write(directory.path().join("conf.json.tmp"), b"half").unwrap();
                 let disk = FailingDisk { calls_left: RefCell::new(calls) };

@@ -127,6 +127,8 @@ pub struct Supervisor {
     main: Pid,
     generation: u32,
     discovery: Discovery,
+    /// Whether discovery was started a second time, as the first did not come to its report.
+    discovery_again: bool,
     processes: BTreeMap<Pid, Process>,
     controller: Restart,
     router: Restart,
@@ -144,6 +146,7 @@ impl Supervisor {
             main,
             generation: 0,
             discovery: Discovery::Awaited(now + DISCOVERY_LIMIT),
+            discovery_again: false,
             processes: BTreeMap::new(),
             controller: Restart::default(),
             router: Restart::default(),
@@ -339,6 +342,17 @@ impl Supervisor {
         true
     }
 
+    /// Without modules no application of a stored configuration is valid, and the configuration is
+    /// given up as a whole: that somebody killed discovery is not worth that.
+    fn discovery_died(&mut self) {
+        if self.stop.is_none() && !self.discovery_again {
+            self.discovery_again = true;
+            self.actions.push_back(Action::Start(CoreRole::Discovery));
+        } else {
+            self.discovery_over(true);
+        }
+    }
+
     fn discovery_over(&mut self, failed: bool) {
         self.discovery = Discovery::Over;
         if self.stop.is_none() {
@@ -360,7 +374,7 @@ impl Supervisor {
         match identity.role {
             Role::Discovery => {
                 if matches!(self.discovery, Discovery::Awaited(_)) {
-                    self.discovery_over(true);
+                    self.discovery_died();
                 }
             }
             Role::Controller => self.core_exited(CoreRole::Controller, ending, lived, now),
@@ -392,10 +406,6 @@ impl Supervisor {
         if self.stop.is_some() {
             return;
         }
-        if !self.established && lived < LIVED && ending != Ending::Code(0) {
-            self.fail(now);
-            return;
-        }
         let how = match ending {
             _ if lived >= LIVED => Failed::Later,
             // It was asked to end, if not by us.
@@ -403,7 +413,11 @@ impl Supervisor {
             Ending::Signal { number, .. } if number == Signal::SIGKILL as i32 => Failed::Killed,
             Ending::Code(_) | Ending::Signal { .. } => Failed::Start,
         };
-        self.schedule(role, how, now);
+        if !self.established && how == Failed::Start {
+            self.fail(now);
+        } else {
+            self.schedule(role, how, now);
+        }
     }
 
     fn schedule(&mut self, role: CoreRole, how: Failed, now: Instant) {

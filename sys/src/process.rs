@@ -48,6 +48,22 @@ pub fn new_session() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets this process have as many descriptors as it may at most, but not over `max`: some programs
+/// use all numbers there are. The answer is how many it had before, which is what programs are
+/// used to that put descriptors into sets of fixed size.
+///
+/// # Errors
+/// What setrlimit(2) says.
+pub fn raise_descriptor_limit(max: u64) -> io::Result<Option<u64>> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current: before, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(max).min(max);
+    if before.is_some_and(|before| before < wanted) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })?;
+    }
+    Ok(before)
+}
+
 /// This process.
 #[must_use]
 pub fn id() -> Pid {

@@ -370,6 +370,20 @@ pub fn listen(socket: impl AsFd, backlog: i32) -> io::Result<()> {
     Ok(rustix::net::listen(socket, backlog)?)
 }
 
+/// Finds out whether somebody listens on a Unix socket, without waiting for them if they have too
+/// much to accept already. The answer is the connection made for it, complete or not.
+///
+/// # Errors
+/// Those of `connect`: nobody does.
+pub fn find_listener(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) | Err(Errno::AGAIN) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Has connections accepted only once their first data has arrived (TCP only).
 ///
 /// # Errors

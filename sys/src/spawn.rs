@@ -63,6 +63,8 @@ pub struct SpawnPlan<'a> {
     /// Whether the program leads a process group of its own, so that a terminal's Ctrl-C does not
     /// reach it.
     pub own_process_group: bool,
+    /// How many descriptors it may have, if another number than here. Not over the hard limit.
+    pub descriptor_limit: Option<u64>,
     /// Whom to become.
     pub identity: Option<Identity>,
     /// The capabilities to keep; all others leave every set, the bounding set included.
@@ -83,6 +85,7 @@ impl<'a> SpawnPlan<'a> {
             environment: Vec::new(),
             descriptors: Vec::new(),
             own_process_group: false,
+            descriptor_limit: None,
             identity: None,
             keep_capabilities: None,
             no_new_privs: false,
@@ -105,6 +108,8 @@ pub enum Step {
     Descriptors,
     /// Marking the rest to be closed.
     CloseRange,
+    /// Limiting how many there may be.
+    DescriptorLimit,
     /// Leaving the capability bounding set.
     BoundingSet,
     /// Changing the group.
@@ -126,12 +131,13 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Prepare,
         Self::Fork,
         Self::ProcessGroup,
         Self::Descriptors,
         Self::CloseRange,
+        Self::DescriptorLimit,
         Self::BoundingSet,
         Self::SetGid,
         Self::SetGroups,
@@ -152,6 +158,7 @@ impl Step {
             Self::ProcessGroup => "setpgid()",
             Self::Descriptors => "dup2()",
             Self::CloseRange => "close_range()",
+            Self::DescriptorLimit => "setrlimit()",
             Self::BoundingSet => "prctl(PR_CAPBSET_DROP)",
             Self::SetGid => "setgid()",
             Self::SetGroups => "setgroups()",
@@ -292,6 +299,9 @@ impl<'a> Child<'a> {
             check(Step::ProcessGroup, unsafe { libc::setpgid(0, 0) })?;
         }
         self.place_descriptors()?;
+        if let Some(limit) = self.plan.descriptor_limit {
+            limit_descriptors(limit)?;
+        }
         reset_dispositions();
         if let Some(keep) = self.plan.keep_capabilities {
             leave_bounding_set(keep)?;
@@ -418,6 +428,17 @@ fn mark_close_on_exec(first: libc::c_uint) {
     }
 }
 
+/// Async-signal-safe. The hard limit stays: the program may raise its own again.
+fn limit_descriptors(limit: u64) -> Result<(), [u8; Failure::LEN]> {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live rlimit; a plain system call.
+    let done = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) };
+    check(Step::DescriptorLimit, done)?;
+    limits.rlim_cur = limit.min(limits.rlim_max);
+    // SAFETY: the pointer is to a live rlimit; a plain system call.
+    check(Step::DescriptorLimit, unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) })
+}
+
 /// Async-signal-safe. The group first: once the user is changed, the right to change groups is
 /// gone.
 fn take_identity(identity: &Identity) -> Result<(), [u8; Failure::LEN]> {
@@ -540,6 +561,16 @@ mod tests {
         });
         // `ls` itself holds the directory it lists as descriptor 3.
         assert_eq!(text, "x\ngood day\n0\n1\n2\n3\n");
+    }
+
+    #[test]
+    fn limits_descriptors_and_leaves_the_hard_limit() {
+        let hard = output_of("ulimit -Hn", |_| ());
+        let text = output_of("ulimit -Sn; ulimit -Hn", |plan| plan.descriptor_limit = Some(123));
+        assert_eq!(text, format!("123\n{hard}"));
+        let text =
+            output_of("ulimit -Sn; ulimit -Hn", |plan| plan.descriptor_limit = Some(u64::MAX));
+        assert_eq!(text, format!("{hard}{hard}"));
     }
 
     #[test]

@@ -102,6 +102,11 @@ fn controller_and_router_start_without_discovery_when_it_dies() {
     world.actions();
     let discovery = world.start(Role::Discovery);
     world.exit(discovery, CRASH);
+    // Once may be chance.
+    assert_eq!(world.actions(), [Action::Forget(discovery), Action::Start(CoreRole::Discovery)]);
+    let discovery = world.start_and_connect(Role::Discovery);
+    assert_eq!(world.actions(), [Action::SetUp(discovery)]);
+    world.exit(discovery, KILLED);
     assert_eq!(
         world.actions(),
         [
@@ -329,6 +334,23 @@ fn a_failure_at_the_first_start_ends_the_daemon() {
         }
         assert_eq!(world.actions().last(), Some(&Action::Exit { failed: true }), "{step}");
     }
+}
+
+#[test]
+fn a_role_that_somebody_kills_at_the_first_start_is_started_again() {
+    let mut world = World::new();
+    world.actions();
+    let discovery = world.start_and_connect(Role::Discovery);
+    world.supervisor.report_arrived(discovery, world.now);
+    let controller = world.start(Role::Controller);
+    let router = world.start(Role::Router);
+    world.actions();
+    world.supervisor.hung_up(controller, world.now);
+    world.exit(controller, KILLED);
+    assert_eq!(world.actions(), [Action::Forget(controller), Action::Start(CoreRole::Controller)]);
+    world.exit(router, CRASH);
+    world.pass(Duration::ZERO);
+    assert!(world.supervisor.is_stopping());
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     nobody_outlives_a_killed_main,
     other_signals_are_ignored_and_logged,
     an_inherited_socket_is_handed_out,
+    roles_may_have_more_descriptors_than_applications,
+    a_killed_discovery_is_started_again,
 ];
 
 fn unitd(words: &[&str]) -> Output {
@@ -586,6 +588,46 @@ fn other_signals_are_ignored_and_logged() {
     }
     world.stop("TERM");
     assert!(world.log().contains("signal signo:15 (SIGTERM) received\n"));
+}
+
+fn roles_may_have_more_descriptors_than_applications() {
+    let world = World::new();
+    let unitd = world.command();
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg("ulimit -Sn 200 && ulimit -Hn 3000 && exec \"$@\"").arg("sh");
+    command.arg(unitd.get_program()).args(unitd.get_args()).arg("--no-daemon");
+    command.env(crate::role::DIRECTORY, world.directory.path());
+    let mut unitd = command.spawn().unwrap();
+    let (mut controller, mut router) = world.core_roles();
+    for line in ["set-up", "new-peer"] {
+        assert!(controller.hear().starts_with(line) && router.hear().starts_with(line));
+    }
+    permit_application(&world, &mut controller, "app");
+    router.tell("start app");
+    let mut prototype = world.meet_role("prototype");
+    prototype.hear();
+    router.hear();
+    let limits = [&mut controller, &mut router, &mut prototype].map(|role| role.ask("limit"));
+    assert_eq!(limits, ["3000", "3000", "200"]);
+    world.signal(i32::try_from(unitd.id()).unwrap(), "TERM");
+    assert_eq!(unitd.wait().unwrap().code(), Some(0));
+}
+
+fn a_killed_discovery_is_started_again() {
+    let world = World::new();
+    let mut unitd = world.command().arg("--no-daemon").env(LATE, "discovery").spawn().unwrap();
+    let main = i32::try_from(unitd.id()).unwrap();
+    let discovery = wait_for("discovery", || {
+        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).ok()?;
+        let pid = children.split_whitespace().next()?.parse().ok()?;
+        (title(pid) == "unit: discovery").then_some(pid)
+    });
+    world.signal(discovery, "KILL");
+    fs::write(world.path("go"), b"").unwrap();
+    let (mut controller, _router) = world.core_roles();
+    assert_eq!(controller.hear(), "set-up Absent 3.9");
+    world.signal(main, "TERM");
+    assert_eq!(unitd.wait().unwrap().code(), Some(0));
 }
 
 fn an_inherited_socket_is_handed_out() {

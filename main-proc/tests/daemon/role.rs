@@ -156,6 +156,11 @@ async fn common(line: &str, tell: &Tell) -> bool {
                 .collect();
             tell.say(lines.join(", "));
         }
+        ("limit", _) => {
+            let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+            let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+            tell.say(line.split_whitespace().nth(3).unwrap());
+        }
         ("variable", name) => {
             tell.say(std::env::var(name).unwrap_or_else(|_| "not set".to_owned()));
         }
