@@ -65,7 +65,8 @@ fn fifty_megabytes_are_uploaded() {
     };
     let (unitd, port) = serving(&venv);
     let size = 50 << 20;
-    let content: Vec<u8> = (0..size).map(|at: usize| (at % 253) as u8 ^ (at >> 16) as u8).collect();
+    let byte = |at: usize| u8::try_from((at % 251) ^ (at >> 22)).expect("below 256");
+    let content: Vec<u8> = (0..size).map(byte).collect();
     let file = unitd.write("upload.bin", &content);
     let sum = Command::new("sha256sum").arg(&file).output().unwrap();
     let sum = String::from_utf8(sum.stdout).unwrap();
@@ -101,7 +102,7 @@ fn two_hundred_megabytes_are_downloaded() {
     connection.send(&request("GET", &format!("/download/{BLOCKS}"), &[], b"")).unwrap();
     let head = connection.read_head().unwrap();
     assert_eq!(head.field("Content-Type"), Some("application/octet-stream"));
-    let tail: Vec<u8> = (0..BLOCK).map(|at| (at % 256) as u8).collect();
+    let tail: Vec<u8> = (0..=u8::MAX).cycle().take(BLOCK).collect();
     let (mut arrived, mut block) = (0, Vec::new());
     loop {
         let size = connection.read_chunk_size().unwrap();
