@@ -53,7 +53,7 @@ pub(crate) fn build_roles(
     cargo.arg("build");
     match profile {
         // The same selection as the tests have, so that both share what they build.
-        Profile::Dev => workspace.select_languageless(&mut cargo, &[]),
+        Profile::Dev => workspace.select_languageless(&mut cargo),
         Profile::Release => {
             for (package, _) in ROLES {
                 cargo.args(["--package", package]);

@@ -59,7 +59,7 @@ fn check_format(workspace: &Workspace, _: &[Python]) -> Result<()> {
 fn check_clippy(workspace: &Workspace, pythons: &[Python]) -> Result<()> {
     let mut cargo = workspace.cargo();
     cargo.arg("clippy");
-    workspace.select_languageless(&mut cargo, &[]);
+    workspace.select_languageless(&mut cargo);
     cargo.args(["--all-targets", "--", "--deny", "warnings"]);
     command::run(&mut cargo)?;
     // The first is the system's, where there is one.
@@ -77,7 +77,7 @@ fn check_clippy(workspace: &Workspace, pythons: &[Python]) -> Result<()> {
 fn check_doc(workspace: &Workspace, pythons: &[Python]) -> Result<()> {
     let mut cargo = workspace.cargo();
     cargo.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings");
-    workspace.select_languageless(&mut cargo, &[]);
+    workspace.select_languageless(&mut cargo);
     command::run(&mut cargo)?;
     for python in pythons.iter().take(1) {
         let mut cargo = workspace.cargo();

@@ -8,9 +8,6 @@ use serde::Deserialize;
 
 use crate::command;
 
-/// The package of the black-box suite.
-pub(crate) const BLACKBOX: &str = "blackbox";
-
 /// The packages that build one executable each, in the order main starts them.
 pub(crate) const ROLES: [(&str, &str); 4] = [
     ("main-proc", "unitd"),
@@ -133,12 +130,11 @@ impl Workspace {
         self.members().filter(|package| !default.contains(&package.id))
     }
 
-    /// Selects every member that builds with no language installed, but not `without`.
-    pub(crate) fn select_languageless(&self, command: &mut Command, without: &[&str]) {
+    /// Selects every member that builds with no language installed.
+    pub(crate) fn select_languageless(&self, command: &mut Command) {
         command.arg("--workspace");
-        let runtimes = self.runtimes().map(|package| package.name.as_str());
-        for name in runtimes.chain(without.iter().copied()) {
-            command.args(["--exclude", name]);
+        for runtime in self.runtimes() {
+            command.args(["--exclude", &runtime.name]);
         }
     }
 }
