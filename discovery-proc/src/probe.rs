@@ -20,8 +20,9 @@ use crate::description::{self, DESCRIPTION_LEN_MAX, DescriptionError};
 /// The ending of a runtime's file name.
 const SUFFIX: &str = ".unit";
 
-/// How long all runtimes together may take. It is less than what main gives discovery.
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long all runtimes together may take: long, because one that is given up after a cold start of
+/// the machine is missed by its applications. It is less than what main gives discovery.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// How often endings are looked for.
 const TICK: Duration = Duration::from_millis(5);

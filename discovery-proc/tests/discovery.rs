@@ -30,7 +30,7 @@ const RUNTIMES: [(&str, &str); 11] = [
     ("floods", "describe(\"FILE\"), failed: \"the description is longer than 65536 bytes\""),
     ("forks", "module: perl 5.36.0 \"FILE\""),
     ("good", "module: python 3.11.2 \"FILE\""),
-    ("hangs", "describe(\"FILE\"), failed: \"no answer within 5 s\""),
+    ("hangs", "describe(\"FILE\"), failed: \"no answer within 15 s\""),
     ("large", "describe(\"FILE\"), failed: \"the description is longer than 65536 bytes\""),
     ("newer", "module: python 3.12.1 \"FILE\""),
     ("old", "incompatible module FILE"),
@@ -94,7 +94,7 @@ fn every_runtime_is_judged_and_none_keeps_the_report_waiting() {
     port.send(MainToDiscovery::ProbeModules(ProbeModules { modules_dir: modules_dir.clone() }))
         .unwrap();
     let DiscoveryToMain::Modules(Modules { modules }) = hear(&mut port);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
     let versions: Vec<&str> = modules.iter().map(|module| module.version.as_str()).collect();
     assert_eq!(versions, ["5.36.0", "3.11.2", "3.12.1"]);
     let text = fs::read_to_string(&log).unwrap();
@@ -103,7 +103,7 @@ fn every_runtime_is_judged_and_none_keeps_the_report_waiting() {
         assert_eq!(text.matches(&format!(" {said}\n")).count(), 1, "{said} in\n{text}");
     }
     port.send(MainToDiscovery::Quit(Quit::Fast)).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     let ending = loop {
         match sys::signal::try_wait(pid).unwrap() {
             Some(ending) => break ending,

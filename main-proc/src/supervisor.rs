@@ -10,7 +10,7 @@ use sys::signal::{Ending, Signal};
 use crate::executables::CoreRole;
 
 /// How long discovery may take before the daemon goes on without language runtimes.
-const DISCOVERY_LIMIT: Duration = Duration::from_secs(10);
+const DISCOVERY_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a process may go on after its port hung up, or after discovery was told to end.
 const LINGER_LIMIT: Duration = Duration::from_secs(2);

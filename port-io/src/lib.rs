@@ -23,5 +23,6 @@ mod wire;
 pub use asynchronous::{QUEUE_FDS_MAX, QUEUE_LEN_MAX, Receiver, Sender, connect};
 pub use error::{ConnectError, PortError, RequestError, SendError};
 
-/// How long a peer has to introduce itself.
-pub const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a peer has to introduce itself. One that was just executed may have to wait for a busy
+/// disk, and a daemon that does not start for that is of no use to anybody.
+pub const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
