@@ -678,6 +678,7 @@ fn n7_clients_that_leave_cost_no_worker() {
     ];
     for (phase, bytes, read) in &phases {
         println!("clients leave {phase}");
+        let seen = unitd.status("/requests/total").as_u64().unwrap();
         for _ in 0..5 {
             let mut connection = Connection::tcp(port);
             connection.send(bytes).unwrap();
@@ -685,6 +686,10 @@ fn n7_clients_that_leave_cost_no_worker() {
                 connection.read_exactly(*read).unwrap();
             }
         }
+        // A request may be read long after its client has left.
+        wait_until("all requests have begun", LIMIT, || {
+            unitd.status("/requests/total").as_u64().unwrap() == seen + 5
+        });
         fs::write(&file, "").unwrap();
         wait_until("both workers are idle again", LIMIT, || {
             let application = unitd.status("/applications/app");

@@ -445,7 +445,8 @@ fn n19_bad_patterns_cost_little() {
         let began = std::time::Instant::now();
         let status = unitd.fetch(port, &target).status;
         assert!([204, 404, 500].contains(&status), "{pattern}: {status}");
-        assert!(began.elapsed().as_secs() < 5, "{pattern}: {:?}", began.elapsed());
+        // Without a limit it would be years; the machine may be busy.
+        assert!(began.elapsed().as_secs() < 30, "{pattern}: {:?}", began.elapsed());
     }
 }
 
