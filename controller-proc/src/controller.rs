@@ -9,8 +9,8 @@ use std::time::Duration;
 use port_io::{ConnectError, Receiver, RequestError, SendError, Sender, bootstrap};
 use port_proto::{
     AbortConfig, CommitConfig, ControllerToMain, GetStatus, Identity, MainToController, NewPeer,
-    PeerLost, PermitConfig, PrepareConfig, Quit, Refusal, RestartApplication, RestartRefusal, Role,
-    SetUpController, StoreConfig, WithFds,
+    PeerLost, PermitConfig, PrepareConfig, Quit, Refusal, Request, RestartApplication,
+    RestartRefusal, Role, SetUpController, StoreConfig, WithFds,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -110,6 +110,11 @@ pub async fn serve(
                     controller.session.answered(step, answer);
                 }
             }
+            Some(settled) = controller.uploads.join_next() => {
+                if let Ok((ticket, answer)) = settled {
+                    controller.session.certificate_settled(ticket, answer);
+                }
+            }
             Some(exchange) = exchanges.recv() => controller.take(exchange),
             () = at(retry_at) => {
                 controller.retry_at = None;
@@ -139,6 +144,8 @@ struct Controller {
     router: RouterLink,
     /// The question that is open, and those that nobody waits for any more.
     questions: JoinSet<(Step, Answer)>,
+    /// What main is asked to do with certificate bundles.
+    uploads: JoinSet<(Ticket, Answer)>,
     replies: HashMap<Ticket, oneshot::Sender<Response>>,
     last_ticket: Ticket,
     /// The control socket, until it is opened for business.
@@ -157,14 +164,15 @@ impl Controller {
         set_up: WithFds<SetUpController, 1>,
         limits: Limits,
     ) -> Result<(Self, mpsc::Receiver<Exchange>), ServeError> {
-        let WithFds { body: SetUpController { stored, modules }, fds: [socket] } = set_up;
+        let WithFds { body: SetUpController { stored, modules, uploads }, fds: [socket] } = set_up;
         let (requests, exchanges) = mpsc::channel(16);
         let controller = Self {
-            session: Session::new(&stored, &modules, check(&modules)),
+            session: Session::new(&stored, &uploads, &modules, check(&modules)),
             permissions: PermissionReader::new(&modules),
             main,
             router: RouterLink::new(me),
             questions: JoinSet::new(),
+            uploads: JoinSet::new(),
             replies: HashMap::new(),
             last_ticket: Ticket(0),
             listener: Some(Listener::from_fd(socket).map_err(ServeError::Listen)?),
@@ -240,19 +248,46 @@ impl Controller {
     fn take(&mut self, Exchange { request, reply }: Exchange) {
         let response = match plan(request) {
             Plan::Answer(response) => response,
-            Plan::ReadConfig(path) => match conf::tree::get(self.session.config(), &path) {
-                Some(value) => Response::value(value),
-                None => Response::no_value(),
-            },
+            Plan::ReadConfig(path, preconditions) => {
+                match conf::tree::get(self.session.config(), &path) {
+                    Some(value) if preconditions.is_known(Some(value)) => {
+                        Response::not_modified(value)
+                    }
+                    Some(value) => Response::tagged(value),
+                    None => Response::no_value(),
+                }
+            }
+            Plan::ReadCertificates(None) => {
+                Response::value(&self.session.certificates().describe_all())
+            }
+            Plan::ReadCertificates(Some((name, path))) => {
+                self.session.certificates().describe(&name, path.as_ref())
+            }
+            Plan::UploadCertificate { name, bundle, replace } => {
+                let ticket = self.ticket(reply);
+                self.session.upload_certificate(ticket, &name, bundle, replace);
+                return;
+            }
+            Plan::DeleteCertificate(name) => {
+                let ticket = self.ticket(reply);
+                self.session.delete_certificate(ticket, &name);
+                return;
+            }
             Plan::Queue(operation) => {
-                self.last_ticket.0 += 1;
-                self.replies.insert(self.last_ticket, reply);
-                self.session.submit(self.last_ticket, operation);
+                let ticket = self.ticket(reply);
+                self.session.submit(ticket, operation);
                 return;
             }
         };
         // A client that is gone does not matter, here and below.
         let _ = reply.send(response);
+    }
+
+    /// A ticket for a client that is answered later.
+    fn ticket(&mut self, reply: oneshot::Sender<Response>) -> Ticket {
+        self.last_ticket.0 += 1;
+        self.replies.insert(self.last_ticket, reply);
+        self.last_ticket
     }
 
     /// Does what the session wants.
@@ -261,6 +296,8 @@ impl Controller {
             match effect {
                 Effect::Ask(step, question) => self.ask(step, question),
                 Effect::Store(step, json) => self.store(step, json),
+                Effect::StoreUpload(ticket, upload) => self.ask_main(ticket, upload),
+                Effect::DeleteUpload(ticket, upload) => self.ask_main(ticket, upload),
                 Effect::Answer(ticket, response) => {
                     if let Some(reply) = self.replies.remove(&ticket) {
                         let _ = reply.send(response);
@@ -283,6 +320,17 @@ impl Controller {
         let main = self.main.clone();
         self.questions.spawn_local(async move {
             (step, answer(main.request(StoreConfig { json }).await, done, refused))
+        });
+    }
+
+    /// Has main do something with a certificate bundle.
+    fn ask_main<R>(&mut self, ticket: Ticket, request: R)
+    where
+        R: Request<Direction = ControllerToMain, Reply = (), Refusal = Refusal>,
+    {
+        let main = self.main.clone();
+        self.uploads.spawn_local(async move {
+            (ticket, answer(main.request(request).await, done, refused))
         });
     }
 

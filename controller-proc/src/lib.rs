@@ -10,12 +10,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod certificate;
 mod controller;
 mod endpoint;
 mod http;
 mod link;
 mod listener;
 mod permissions;
+mod precondition;
 mod response;
 mod restore;
 mod session;

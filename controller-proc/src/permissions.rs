@@ -1,7 +1,7 @@
 //! What a configuration has main do for the router. Main reads no configuration, so it is told.
 
-use conf::{Application, Config, Environment, Origin, SocketAddress, Text};
-use port_proto::{ListenAddress, Module, Permissions, PermittedApplication};
+use conf::{Application, Config, Environment, Names, Origin, SocketAddress, Text};
+use port_proto::{ListenAddress, Module, Permissions, PermittedApplication, UploadName};
 
 use crate::validation::environment;
 
@@ -15,7 +15,13 @@ impl PermissionReader {
     /// A reader for an installation with these language modules.
     #[must_use]
     pub(crate) fn new(modules: &[Module]) -> Self {
-        Self { environment: environment(modules, Origin::Stored) }
+        // What names are there was checked when the configuration was accepted.
+        let environment = Environment {
+            certificates: Names::Unchecked,
+            scripts: Names::Unchecked,
+            ..environment(modules, Origin::Stored)
+        };
+        Self { environment }
     }
 
     /// What a configuration needs that was found valid.
@@ -34,8 +40,30 @@ impl PermissionReader {
             listeners: listeners.collect::<Result<_, _>>()?,
             applications: applications.collect::<Result<_, _>>()?,
             access_logs: access_logs.collect::<Result<_, _>>()?,
+            certificates: upload_names(certificates(&config))?,
+            scripts: upload_names(config.settings.js_modules.iter())?,
         })
     }
+}
+
+fn certificates(config: &Config) -> impl Iterator<Item = &Text> {
+    config
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.tls.as_ref())
+        .flat_map(|tls| &tls.certificates)
+}
+
+fn upload_names<'a>(names: impl Iterator<Item = &'a Text>) -> Result<Vec<UploadName>, String> {
+    let mut names = names
+        .map(|name| {
+            UploadName::new(name.as_bytes())
+                .map_err(|error| format!("\"{name}\" cannot name a file: {error}"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 fn text(text: &Text, of: impl FnOnce() -> String) -> Result<String, String> {
@@ -117,6 +145,8 @@ mod tests {
                 application: app.as_bytes().to_vec(),
             }],
             access_logs: vec!["/l".to_owned()],
+            certificates: Vec::new(),
+            scripts: Vec::new(),
         };
         assert_eq!(read(json.as_bytes()), Ok(expected));
     }

@@ -1,18 +1,24 @@
 //! Answers of the control API: a status and a JSON body, with every title the API knows.
 
-use conf::{ParseError, Value, print_pretty};
+use conf::{ParseError, ValidationError, Value, print_pretty};
+
+use crate::precondition::{ETag, Failed};
 
 /// The status of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StatusCode {
     /// 200
     Ok,
+    /// 304
+    NotModified,
     /// 400
     BadRequest,
     /// 404
     NotFound,
     /// 405
     MethodNotAllowed,
+    /// 412
+    PreconditionFailed,
     /// 413
     ContentTooLarge,
     /// 500
@@ -25,9 +31,11 @@ impl StatusCode {
     pub(crate) const fn line(self) -> &'static str {
         match self {
             Self::Ok => "200 OK",
+            Self::NotModified => "304 Not Modified",
             Self::BadRequest => "400 Bad Request",
             Self::NotFound => "404 Not Found",
             Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::PreconditionFailed => "412 Precondition Failed",
             Self::ContentTooLarge => "413 Content Too Large",
             Self::InternalServerError => "500 Internal Server Error",
         }
@@ -41,13 +49,28 @@ pub(crate) struct Response {
     pub(crate) status: StatusCode,
     /// The JSON text.
     pub(crate) body: Vec<u8>,
+    /// The tag of the value in it, if it is one that can be changed.
+    pub(crate) etag: Option<ETag>,
 }
 
 impl Response {
     /// The answer to a successful read: the bare value.
     #[must_use]
     pub(crate) fn value(value: &Value) -> Self {
-        Self { status: StatusCode::Ok, body: print_pretty(value) }
+        Self { status: StatusCode::Ok, body: print_pretty(value), etag: None }
+    }
+
+    /// A value with its tag, by which the client can tell later whether it is still the same.
+    #[must_use]
+    pub(crate) fn tagged(value: &Value) -> Self {
+        Self { etag: Some(ETag::of(value)), ..Self::value(value) }
+    }
+
+    /// The client has the value already.
+    #[must_use]
+    pub(crate) fn not_modified(value: &Value) -> Self {
+        let etag = Some(ETag::of(value));
+        Self { status: StatusCode::NotModified, body: Vec::new(), etag }
     }
 
     /// The answer to a successful write.
@@ -60,6 +83,80 @@ impl Response {
     #[must_use]
     pub(crate) fn reconfigured() -> Self {
         Self::success("Reconfiguration done.")
+    }
+
+    /// A configuration could be applied, but was not meant to be.
+    #[must_use]
+    pub(crate) fn dry_run_passed() -> Self {
+        Self::success("Configuration is valid.")
+    }
+
+    /// A certificate bundle is on the disk.
+    #[must_use]
+    pub(crate) fn certificate_uploaded() -> Self {
+        Self::success("Certificate chain uploaded.")
+    }
+
+    /// A certificate bundle is no more.
+    #[must_use]
+    pub(crate) fn certificate_deleted() -> Self {
+        Self::success("Certificate deleted.")
+    }
+
+    /// A request is not for something that can be the name of a bundle.
+    #[must_use]
+    pub(crate) fn invalid_certificate_name() -> Self {
+        Self::error(StatusCode::BadRequest, "Invalid certificate name.")
+    }
+
+    /// A bundle is not one.
+    #[must_use]
+    pub(crate) fn invalid_certificate(detail: &str) -> Self {
+        Self::detailed(StatusCode::BadRequest, "Invalid certificate.", detail)
+    }
+
+    /// There is a bundle of that name, or will be.
+    #[must_use]
+    pub(crate) fn certificate_exists() -> Self {
+        Self::error(StatusCode::BadRequest, "Certificate already exists.")
+    }
+
+    /// A bundle cannot be deleted.
+    #[must_use]
+    pub(crate) fn certificate_in_use() -> Self {
+        Self::error(StatusCode::BadRequest, "Certificate is used in the configuration.")
+    }
+
+    /// There is no bundle of that name.
+    #[must_use]
+    pub(crate) fn no_certificate() -> Self {
+        Self::error(StatusCode::NotFound, "Certificate doesn't exist.")
+    }
+
+    /// Main could not write a bundle to the disk.
+    #[must_use]
+    pub(crate) fn certificate_not_stored(detail: &str) -> Self {
+        let title = "Failed to store certificate.";
+        Self::detailed(StatusCode::InternalServerError, title, detail)
+    }
+
+    /// Main could not delete a bundle from the disk.
+    #[must_use]
+    pub(crate) fn certificate_not_deleted(detail: &str) -> Self {
+        let title = "Failed to delete certificate.";
+        Self::detailed(StatusCode::InternalServerError, title, detail)
+    }
+
+    /// The value is not in the state that the client asks for.
+    #[must_use]
+    pub(crate) fn precondition_failed(failed: Failed) -> Self {
+        let detail = match failed {
+            Failed::IfMatch => {
+                "The value was changed, or does not exist: \"If-Match\" does not hold."
+            }
+            Failed::IfNoneMatch => "The value exists: \"If-None-Match\" does not hold.",
+        };
+        Self::detailed(StatusCode::PreconditionFailed, "Precondition failed.", detail)
     }
 
     /// The path leads nowhere.
@@ -116,8 +213,17 @@ impl Response {
 
     /// The edited configuration is not valid.
     #[must_use]
-    pub(crate) fn invalid_configuration(detail: &str) -> Self {
-        Self::detailed(StatusCode::BadRequest, "Invalid configuration.", detail)
+    pub(crate) fn invalid_configuration(error: &ValidationError) -> Self {
+        let place = Value::from_iter([("path", Value::from(error.path.as_str()))]);
+        let mut members = vec![
+            ("error", Value::from("Invalid configuration.")),
+            ("detail", Value::from(error.detail.as_str())),
+            ("location", place),
+        ];
+        if let Some(suggestion) = &error.suggestion {
+            members.push(("suggestion", Value::from(suggestion.as_str())));
+        }
+        Self::from_members(StatusCode::BadRequest, members)
     }
 
     /// The router refused a configuration, or was lost with it.
@@ -161,11 +267,11 @@ impl Response {
         Self::from_members(status, members)
     }
 
-    fn from_members<const N: usize>(
+    fn from_members(
         status: StatusCode,
-        members: [(&'static str, Value); N],
+        members: impl IntoIterator<Item = (&'static str, Value)>,
     ) -> Self {
-        Self { status, body: print_pretty(&Value::from_iter(members)) }
+        Self { status, body: print_pretty(&Value::from_iter(members)), etag: None }
     }
 }
 
@@ -201,6 +307,22 @@ mod tests {
         let error = conf::parse(b"\"\xff\x01\"").unwrap_err();
         let answer = Response::invalid_json(&error);
         assert!(text(&answer).ends_with("\"location\": {\r\n\t\t\"offset\": 2\r\n\t}\r\n}\r\n"));
+    }
+
+    #[test]
+    fn a_mistake_in_the_configuration_has_its_place_and_what_was_meant() {
+        let error = ValidationError {
+            detail: "Unknown parameter \"httpp\".".to_owned(),
+            path: "/settings/httpp".to_owned(),
+            suggestion: Some("http".to_owned()),
+            log: None,
+        };
+        assert_eq!(
+            text(&Response::invalid_configuration(&error)),
+            "{\r\n\t\"error\": \"Invalid configuration.\",\r\n\t\"detail\": \"Unknown parameter \
+             \\\"httpp\\\".\",\r\n\t\"location\": {\r\n\t\t\"path\": \"/settings/httpp\"\r\n\t}\
+             ,\r\n\r\n\t\"suggestion\": \"http\"\r\n}\r\n"
+        );
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! What a controller starts with: the stored configuration, or the default one and the reason why.
 
-use conf::{Origin, Value};
+use conf::{Origin, ValidationError, Value};
 use port_proto::StoredConfig;
-
-use crate::validation::Check;
 
 /// What came out of restoring.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +25,10 @@ pub(crate) fn default_config() -> Value {
 /// Reads and checks what main found in the state directory. Nothing on the disk changes: what
 /// cannot be used stays until the next update, so that it can be mended.
 #[must_use]
-pub(crate) fn restore(stored: &StoredConfig, check: &Check) -> Restored {
+pub(crate) fn restore(
+    stored: &StoredConfig,
+    check: &dyn Fn(&Value, Origin) -> Result<(), ValidationError>,
+) -> Restored {
     const FAILED: &str = "failed to restore previous configuration: ";
     let unusable = |alert: String| Restored { config: None, alert: Some(alert) };
     let json = match stored {
@@ -49,24 +50,20 @@ pub(crate) fn restore(stored: &StoredConfig, check: &Check) -> Restored {
 
 #[cfg(test)]
 mod tests {
-    use conf::ValidationError;
-
     use super::*;
 
     /// Takes what has no member `bad`.
-    fn check() -> Check {
-        Box::new(|config, origin| {
-            assert_eq!(origin, Origin::Stored);
-            match config.member(b"bad") {
-                None => Ok(()),
-                Some(_) => Err(ValidationError {
-                    detail: "Unknown parameter \"bad\".".to_owned(),
-                    path: "/bad".to_owned(),
-                    suggestion: None,
-                    log: None,
-                }),
-            }
-        })
+    fn check(config: &Value, origin: Origin) -> Result<(), ValidationError> {
+        assert_eq!(origin, Origin::Stored);
+        match config.member(b"bad") {
+            None => Ok(()),
+            Some(_) => Err(ValidationError {
+                detail: "Unknown parameter \"bad\".".to_owned(),
+                path: "/bad".to_owned(),
+                suggestion: None,
+                log: None,
+            }),
+        }
     }
 
     fn present(json: &str) -> StoredConfig {
@@ -104,7 +101,7 @@ mod tests {
                 Some("the previous configuration is invalid: Unknown parameter \"bad\"."),
             ),
         ] {
-            let restored = restore(&stored, &check());
+            let restored = restore(&stored, &check);
             let expected = Restored { config: None, alert: alert.map(str::to_owned) };
             assert_eq!(restored, expected, "{stored:?}");
         }
@@ -112,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_sound_is_used() {
-        let restored = restore(&present("{\"good\":1}"), &check());
+        let restored = restore(&present("{\"good\":1}"), &check);
         assert_eq!(restored.config, conf::parse(b"{\"good\":1}").ok());
         assert_eq!(restored.alert, None);
     }

@@ -8,6 +8,7 @@
 //! the point of no return: before it nothing has changed, after it the configuration is current
 //! even if the router is lost, and the next router gets it.
 
+mod certificates;
 mod edit;
 mod report;
 mod sync;
@@ -17,12 +18,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use conf::{Value, print_compact};
-use port_proto::{ConfigStage, Module, Status, StoredConfig};
+use port_proto::{
+    ConfigStage, DeleteUpload, Module, Status, StoreUpload, StoredConfig, StoredUpload,
+};
 
 use crate::endpoint::Operation;
 use crate::response::Response;
 use crate::restore::{default_config, restore};
-use crate::session::edit::edited;
+use crate::session::certificates::Certificates;
+use crate::session::edit::{Requested, edited};
 use crate::session::report::Reading;
 use crate::session::sync::{Standing, SyncStage};
 use crate::session::update::Update;
@@ -81,6 +85,10 @@ pub(crate) enum Effect {
     Ask(Step, Question),
     /// Have main store a configuration, and hand its answer in with the step.
     Store(Step, Vec<u8>),
+    /// Have main store a certificate bundle, and hand its answer in with the ticket.
+    StoreUpload(Ticket, StoreUpload),
+    /// Have main delete a certificate bundle, and hand its answer in with the ticket.
+    DeleteUpload(Ticket, DeleteUpload),
     /// Answer a client.
     Answer(Ticket, Response),
     /// Begin to accept control connections.
@@ -143,8 +151,12 @@ pub(crate) struct Session {
     task: Option<Task>,
     step: Step,
     queue: VecDeque<(Ticket, Operation)>,
-    /// The client of an update that is stored and current, but that no router runs yet.
-    owed: Option<Ticket>,
+    certificates: Certificates,
+    /// The clients of changes that are stored and current, but that no router runs yet, each with
+    /// the answer for when one does.
+    owed: Vec<(Ticket, Response)>,
+    /// Whether a certificate bundle was replaced while the router was being configured.
+    is_stale: bool,
     /// Routers lost in a row while they took the current configuration over.
     losses: u32,
     retry_after: Duration,
@@ -156,8 +168,16 @@ pub(crate) struct Session {
 impl Session {
     /// A session that begins with what main found in the state directory.
     #[must_use]
-    pub(crate) fn new(stored: &StoredConfig, installed: &[Module], check: Check) -> Self {
-        let restored = restore(stored, &check);
+    pub(crate) fn new(
+        stored: &StoredConfig,
+        uploads: &[StoredUpload],
+        installed: &[Module],
+        check: Check,
+    ) -> Self {
+        let (certificates, mut alerts) = Certificates::restore(uploads);
+        let names = certificates.names();
+        let restored = restore(stored, &|config, origin| check(config, origin, &names));
+        alerts.extend(restored.alert);
         let (config, standing) = match restored.config {
             Some(config) => (config, Standing::Restored),
             None => (default_config(), Standing::Default),
@@ -171,12 +191,14 @@ impl Session {
             task: None,
             step: Step(0),
             queue: VecDeque::new(),
-            owed: None,
+            certificates,
+            owed: Vec::new(),
+            is_stale: false,
             losses: 0,
             retry_after: sync::RETRY_FIRST,
             is_open: false,
             is_stopping: false,
-            effects: restored.alert.into_iter().map(Effect::Alert).collect(),
+            effects: alerts.into_iter().map(Effect::Alert).collect(),
         }
     }
 
@@ -194,7 +216,10 @@ impl Session {
     /// Whether nobody waits for anything.
     #[must_use]
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.task.is_none() && self.queue.is_empty() && self.owed.is_none()
+        self.task.is_none()
+            && self.queue.is_empty()
+            && self.owed.is_empty()
+            && self.certificates.are_at_rest()
     }
 
     /// A client wants something that concerns the router.
@@ -287,7 +312,7 @@ impl Session {
         while self.task.is_none() {
             match self.router {
                 Router::Absent => return,
-                Router::Behind if self.is_stopping && self.owed.is_none() => return,
+                Router::Behind if self.is_stopping && self.owed.is_empty() => return,
                 Router::Behind => self.begin_sync(),
                 Router::Deferred | Router::InStep => match self.queue.pop_front() {
                     Some((ticket, operation)) => self.begin(ticket, operation),
@@ -299,9 +324,11 @@ impl Session {
 
     fn begin(&mut self, ticket: Ticket, operation: Operation) {
         match operation {
-            Operation::Edit { path, edit } => {
-                match edited(&self.current.value, &path, edit, &self.check) {
-                    Ok(value) => self.begin_update(ticket, Config::new(value)),
+            Operation::Edit { path, edit, preconditions, dry_run } => {
+                let requested = Requested { path, edit, preconditions };
+                let certificates = self.certificates.names();
+                match edited(&self.current.value, requested, &self.check, &certificates) {
+                    Ok(value) => self.begin_update(ticket, Config::new(value), dry_run),
                     Err(refusal) => {
                         self.effects.extend(refusal.log.map(Effect::Error));
                         self.answer(ticket, refusal.response);

@@ -1,4 +1,5 @@
 //! The path of a request target: decoded once, dot segments resolved, repeated slashes collapsed.
+//! And the few flags its query may have.
 
 use thiserror::Error;
 
@@ -48,6 +49,41 @@ pub(crate) fn normalise(target: &[u8]) -> Result<Vec<u8>, TargetError> {
         normal.push(b'/');
     }
     Ok(normal)
+}
+
+/// The query of a target. What is not known in it is ignored, as all of it once was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Query<'a>(&'a [u8]);
+
+/// A flag is neither on nor off.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("The query parameter \"{0}\" is neither on (1, true) nor off (0, false).")]
+pub(crate) struct FlagError(&'static str);
+
+impl<'a> Query<'a> {
+    /// The query of a target, empty where there is none.
+    pub(crate) fn of(target: &'a [u8]) -> Self {
+        let target = target.split(|&byte| byte == b'#').next().unwrap_or_default();
+        let start = target.iter().position(|&byte| byte == b'?').map_or(target.len(), |at| at + 1);
+        Self(&target[start..])
+    }
+
+    /// Whether a flag is on: named alone, or as `1` or `true`. The last one counts.
+    pub(crate) fn flag(self, name: &'static str) -> Result<bool, FlagError> {
+        let mut values = self.0.split(|&byte| byte == b'&').filter_map(|parameter| {
+            let rest = parameter.strip_prefix(name.as_bytes())?;
+            match rest.split_first() {
+                None => Some(&b"1"[..]),
+                Some((b'=', value)) => Some(value),
+                Some(_) => None,
+            }
+        });
+        match values.next_back() {
+            Some(b"1" | b"true") => Ok(true),
+            None | Some(b"0" | b"false") => Ok(false),
+            Some(_) => Err(FlagError(name)),
+        }
+    }
 }
 
 fn decode_all_but_slash_and_percent(path: &[u8]) -> Result<Vec<u8>, TargetError> {
@@ -134,6 +170,26 @@ mod tests {
             ("/a/%2e%2e/..", TargetError::AboveRoot),
         ] {
             assert_eq!(normalise(target.as_bytes()), Err(error), "{target}");
+        }
+    }
+
+    #[test]
+    fn flags_are_on_off_or_wrong() {
+        for (target, expected) in [
+            ("/config", Ok(false)),
+            ("/config?", Ok(false)),
+            ("/config?dry_run", Ok(true)),
+            ("/config?dry_run=1", Ok(true)),
+            ("/config?dry_run=true&x", Ok(true)),
+            ("/config?x=y&dry_run#dry_run=2", Ok(true)),
+            ("/config?dry_run=false", Ok(false)),
+            ("/config?dry_run=1&dry_run=0", Ok(false)),
+            ("/config?dry_runs", Ok(false)),
+            ("/config#?dry_run", Ok(false)),
+            ("/config?dry_run=", Err(FlagError("dry_run"))),
+            ("/config?dry_run=yes", Err(FlagError("dry_run"))),
+        ] {
+            assert_eq!(Query::of(target.as_bytes()).flag("dry_run"), expected, "{target}");
         }
     }
 

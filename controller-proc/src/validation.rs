@@ -1,9 +1,11 @@
 //! Whether a configuration is valid on this installation.
 
-use conf::{Config, Environment, Language, Module, Origin, ValidationError, Value};
+use conf::{
+    Config, Environment, Features, Language, Module, Names, Origin, ValidationError, Value,
+};
 
-/// Decides whether a configuration is valid.
-pub(crate) type Check = Box<dyn Fn(&Value, Origin) -> Result<(), ValidationError>>;
+/// Decides whether a configuration is valid, where these certificate bundles can be used.
+pub(crate) type Check = Box<dyn Fn(&Value, Origin, &Names) -> Result<(), ValidationError>>;
 
 /// What configurations of this origin are checked against on an installation with these language
 /// modules.
@@ -14,7 +16,9 @@ pub(crate) fn environment(modules: &[port_proto::Module], origin: Origin) -> Env
         let language = Language::from_name(module.language.as_bytes())?;
         Some(Module { language, version: module.version.clone(), file: module.file.clone() })
     });
-    Environment { modules: modules.collect(), origin, ..Environment::default() }
+    // What the router cannot do yet it says itself, by name.
+    let features = Features { tls: true, otel: true, ..Features::default() };
+    Environment { modules: modules.collect(), features, origin, ..Environment::default() }
 }
 
 /// The check for an installation with these language modules.
@@ -22,12 +26,13 @@ pub(crate) fn environment(modules: &[port_proto::Module], origin: Origin) -> Env
 pub(crate) fn check(modules: &[port_proto::Module]) -> Check {
     let requests = environment(modules, Origin::Request);
     let stored = environment(modules, Origin::Stored);
-    Box::new(move |value, origin| {
+    Box::new(move |value, origin, certificates| {
         let environment = match origin {
             Origin::Request => &requests,
             Origin::Stored => &stored,
         };
-        Config::validate(value, environment).map(drop)
+        let environment = Environment { certificates: certificates.clone(), ..environment.clone() };
+        Config::validate(value, &environment).map(drop)
     })
 }
 
@@ -48,8 +53,9 @@ mod tests {
             mounts: Vec::new(),
         };
         for origin in [Origin::Request, Origin::Stored] {
-            assert_eq!(check(std::slice::from_ref(&module))(&config, origin), Ok(()));
-            assert!(check(&[])(&config, origin).is_err());
+            let none = Names::default();
+            assert_eq!(check(std::slice::from_ref(&module))(&config, origin, &none), Ok(()));
+            assert!(check(&[])(&config, origin, &none).is_err());
         }
     }
 }

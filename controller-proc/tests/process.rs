@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use port_io::{Receiver, Sender, bootstrap, connect};
 use port_proto::{
-    CommitConfig, ControllerToMain, ControllerToRouter, Generation, GetStatus, Identity,
-    MainToController, NewPeer, PermitConfig, Pid, PrepareConfig, Quit, Role, RouterToController,
-    SetUpController, Status, StoreConfig, StoredConfig, WithFds,
+    CommitConfig, ControllerToMain, ControllerToRouter, DeleteUpload, Generation, GetStatus,
+    Identity, MainToController, NewPeer, PermitConfig, Pid, PrepareConfig, Quit, Role,
+    RouterToController, SetUpController, Status, StoreConfig, StoreUpload, StoredConfig, WithFds,
 };
 use sys::signal::{Ending, Signal, try_wait};
 use sys::spawn::{SpawnPlan, spawn};
@@ -73,6 +73,12 @@ async fn store_all(
             ControllerToMain::StoreConfig(_) => {
                 sender.answer::<StoreConfig>(stream, Ok(())).unwrap();
             }
+            ControllerToMain::StoreUpload(_) => {
+                sender.answer::<StoreUpload>(stream, Ok(())).unwrap();
+            }
+            ControllerToMain::DeleteUpload(_) => {
+                sender.answer::<DeleteUpload>(stream, Ok(())).unwrap();
+            }
         }
     }
 }
@@ -108,7 +114,8 @@ async fn run() -> Running {
     let me = identity(Role::Controller, pid.as_raw());
     let (main, from_controller) = connect(ours, identity(Role::Main, own_pid), me).await.unwrap();
     spawn_local(store_all(main.clone(), from_controller));
-    let body = SetUpController { stored: StoredConfig::Absent, modules: Vec::new() };
+    let body =
+        SetUpController { stored: StoredConfig::Absent, modules: Vec::new(), uploads: Vec::new() };
     main.send(MainToController::SetUp(WithFds { body, fds: [listener.into()] })).unwrap();
     let peer = identity(Role::Router, own_pid);
     let (ours, theirs) = bootstrap::pair().unwrap();

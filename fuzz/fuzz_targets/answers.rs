@@ -7,10 +7,13 @@ use unit_fuzz::answer;
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     answer::<PermitConfig>(bytes);
     answer::<StoreConfig>(bytes);
+    answer::<StoreUpload>(bytes);
+    answer::<DeleteUpload>(bytes);
     answer::<OpenListener>(bytes);
     answer::<KeepListeners>(bytes);
     answer::<StartPrototype>(bytes);
     answer::<OpenAccessLog>(bytes);
+    answer::<OpenUpload>(bytes);
     answer::<WithFds<SetUpPrototype, 1>>(bytes);
     answer::<PrepareConfig>(bytes);
     answer::<CommitConfig>(bytes);

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use port_io::{ConnectError, Receiver};
 use port_proto::{
-    ControllerToMain, Direction, DiscoveryToMain, Identity, Kind, ListenerErrorClass,
+    ControllerToMain, DeleteUpload, Direction, DiscoveryToMain, Identity, Kind, ListenerErrorClass,
     ListenerOpened, ListenerRefusal, MainToController, MainToDiscovery, MainToRouter, Module,
-    OpenAccessLog, OpenListener, PermitConfig, Pid, ProbeModules, PrototypeStarted, Quit, Refusal,
-    RouterToMain, SetUpController, SetUpRouter, StartPrototype, StoreConfig, StreamId, WithFds,
+    OpenAccessLog, OpenListener, OpenUpload, PermitConfig, Pid, ProbeModules, PrototypeStarted,
+    Quit, Refusal, RouterToMain, SetUpController, SetUpRouter, StartPrototype, StoreConfig,
+    StoreUpload, StreamId, WithFds,
 };
 use sys::errno::Described;
 use sys::signal::{Ending, Signal};
@@ -30,7 +31,7 @@ use crate::peer::{Peer, report, say};
 use crate::permits::{self, Permits};
 use crate::prototype::{self, Asked, Outcome, Surroundings};
 use crate::start::{Program, Starter};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::supervisor::{Action, Supervisor};
 
 /// How many events may wait; ports are read no further then.
@@ -335,8 +336,11 @@ impl Daemon {
                         return;
                     }
                 };
-                let stored = self.parts.store.load();
-                let body = SetUpController { stored, modules: self.modules.table().to_vec() };
+                let body = SetUpController {
+                    stored: self.parts.store.load(),
+                    modules: self.modules.table().to_vec(),
+                    uploads: self.parts.store.load_uploads(),
+                };
                 let sent = port.send(MainToController::SetUp(WithFds { body, fds: [control] }));
                 let is_lost = sent.is_err();
                 report(port, sent);
@@ -498,14 +502,22 @@ impl Daemon {
                 let stored = self.store_config(&request);
                 report(&port, port.answer::<StoreConfig>(stream, stored));
             }
+            ControllerToMain::StoreUpload(StoreUpload { kind, name, content }) => {
+                let stored = self.parts.store.store_upload(kind, &name, &content);
+                report(&port, port.answer::<StoreUpload>(stream, stored.map_err(refused)));
+            }
+            ControllerToMain::DeleteUpload(DeleteUpload { kind, name }) => {
+                let deleted = self.parts.store.delete_upload(kind, &name);
+                report(&port, port.answer::<DeleteUpload>(stream, deleted.map_err(refused)));
+            }
         }
     }
 
     fn store_config(&mut self, request: &StoreConfig) -> Result<(), Refusal> {
         self.parts.store.store(&request.json).map_err(|error| {
-            unit_log::alert!("{error}");
+            let refusal = refused(error);
             unit_log::alert!("failed to store current configuration");
-            Refusal { text: error.to_string() }
+            refusal
         })?;
         self.permits.proposal_was_stored();
         Ok(())
@@ -525,6 +537,10 @@ impl Daemon {
             RouterToMain::OpenAccessLog(request) => {
                 let reply = self.open_access_log(from, &request.path);
                 report(&port, port.answer::<OpenAccessLog>(stream, reply));
+            }
+            RouterToMain::OpenUpload(request) => {
+                let reply = self.open_upload(from, &request);
+                report(&port, port.answer::<OpenUpload>(stream, reply));
             }
             RouterToMain::StartPrototype(request) => {
                 let asked = Asked { router: from, stream };
@@ -558,6 +574,14 @@ impl Daemon {
             unit_log::error!("{text}");
             Refusal { text }
         })?;
+        Ok(WithFds { body: (), fds: [file.into()] })
+    }
+
+    fn open_upload(&self, from: Identity, request: &OpenUpload) -> Result<WithFds<(), 1>, Refusal> {
+        if !self.permits.upload(request) {
+            return Err(permits::refuse(from, Kind::OpenUpload, &format!("\"{}\"", request.name)));
+        }
+        let file = self.parts.store.open_upload(request.kind, &request.name).map_err(refused)?;
         Ok(WithFds { body: (), fds: [file.into()] })
     }
 
@@ -599,6 +623,12 @@ impl Daemon {
             report(port, port.answer::<StartPrototype>(asked.stream, reply));
         }
     }
+}
+
+/// Logs that the state directory did not do what was asked; the answer to who asked.
+fn refused(error: StoreError) -> Refusal {
+    unit_log::alert!("{error}");
+    Refusal { text: error.to_string() }
 }
 
 /// Has a process move to the log that standard error leads to.

@@ -4,8 +4,8 @@
 use std::mem;
 
 use port_proto::{
-    ConfigStage, Identity, Kind, ListenAddress, Permissions, PermitConfig, PermittedApplication,
-    Refusal, StartPrototype,
+    ConfigStage, Identity, Kind, ListenAddress, OpenUpload, Permissions, PermitConfig,
+    PermittedApplication, Refusal, StartPrototype, UploadKind,
 };
 
 /// What is permitted now.
@@ -59,6 +59,15 @@ impl Permits {
         self.all().any(|permissions| permissions.access_logs.iter().any(|log| log == path))
     }
 
+    /// Whether a router may read this certificate bundle or script.
+    #[must_use]
+    pub fn upload(&self, OpenUpload { kind, name }: &OpenUpload) -> bool {
+        self.all().any(|permissions| match kind {
+            UploadKind::Certificate => permissions.certificates.contains(name),
+            UploadKind::Script => permissions.scripts.contains(name),
+        })
+    }
+
     /// The application that a router wants to be started.
     #[must_use]
     pub fn application(&self, request: &StartPrototype) -> Option<&PermittedApplication> {
@@ -79,6 +88,8 @@ pub fn refuse(from: Identity, kind: Kind, what: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use port_proto::UploadName;
+
     use super::*;
 
     fn application(name: &str, object: &str) -> PermittedApplication {
@@ -95,13 +106,23 @@ mod tests {
         }
     }
 
+    fn upload_name(text: &str) -> UploadName {
+        UploadName::new(text).unwrap()
+    }
+
     /// What a configuration needs with one listener, application and access log named so.
     fn named(name: &str) -> Permissions {
         Permissions {
             listeners: vec![ListenAddress::UnixPath(name.into())],
             applications: vec![application(name, "{}")],
             access_logs: vec![name.into()],
+            certificates: vec![upload_name(name)],
+            scripts: vec![upload_name(name)],
         }
+    }
+
+    fn upload(kind: UploadKind, name: &str) -> OpenUpload {
+        OpenUpload { kind, name: upload_name(name) }
     }
 
     fn permit(permits: &mut Permits, stage: ConfigStage, name: &str) {
@@ -116,8 +137,10 @@ mod tests {
                 permits.listener(&ListenAddress::UnixPath((*name).into())),
                 permits.application(&request).is_some(),
                 permits.access_log(name),
+                permits.upload(&upload(UploadKind::Certificate, name)),
+                permits.upload(&upload(UploadKind::Script, name)),
             ];
-            assert!(answers == [true; 3] || answers == [false; 3]);
+            assert!(answers == [true; 5] || answers == [false; 5]);
             answers[0]
         });
         names.collect()

@@ -1,5 +1,8 @@
-//! The state directory: the configuration of the last run, kept so that a crash at any instant
-//! leaves the old one or the new one.
+//! The state directory: the configuration of the last run and what was uploaded, kept so that a
+//! crash at any instant leaves the old state of a file or the new one.
+
+mod public_part;
+mod uploads;
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -7,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use port_proto::{BULK_LEN_MAX, StoredConfig};
+use port_proto::{BULK_LEN_MAX, StoredConfig, UploadKind};
 use sys::errno::Described;
 use sys::fs::LockedDirectory;
 use thiserror::Error;
@@ -127,7 +130,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// Why a configuration was not stored; the old one is in place.
+/// Why a file was not stored or deleted; the old one is in place.
 #[derive(Debug, Error)]
 #[error("{call}(\"{}\") failed {}", path.display(), Described(error))]
 pub struct StoreError {
@@ -169,8 +172,8 @@ impl<D: Disk> Store<D> {
     /// Makes the sub-directories for certificates and scripts. A failure is logged: the daemon
     /// does without that storage.
     pub fn create_directories(&self) {
-        for (name, thing) in [("certs", "certificates"), ("scripts", "scripts")] {
-            let path = self.directory.join(name);
+        for kind in [UploadKind::Certificate, UploadKind::Script] {
+            let (path, thing) = (self.uploads_directory(kind), uploads::things(kind));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => unit_log::alert!(
                     "Unable to create {thing} storage directory: mkdir({}/) failed {}",
@@ -246,49 +249,65 @@ impl<D: Disk> Store<D> {
         self.replace(CONF, json)
     }
 
-    /// Writes a file beside the old one, then puts it in its place.
+    /// Replaces one of the two files of the configuration.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.directory.join(name);
-        let before = read_bounded(&path, BULK_LEN_MAX as u64).ok().flatten();
-        self.put(&path, bytes)?;
-        let Err(error) = self.disk.sync_directory(&self.directory) else { return Ok(()) };
+        self.replace_file(
+            &Place {
+                directory: &self.directory,
+                path: self.directory.join(name),
+                temporary: self.directory.join(format!("{name}.tmp")),
+            },
+            bytes,
+        )
+    }
+
+    /// Writes a file beside the old one, then puts it in its place.
+    fn replace_file(&self, place: &Place<'_>, bytes: &[u8]) -> Result<(), StoreError> {
+        let before = read_bounded(&place.path, BULK_LEN_MAX as u64).ok().flatten();
+        self.put(place, bytes)?;
+        let Err(error) = self.disk.sync_directory(place.directory) else { return Ok(()) };
         // The new file is visible, yet may be gone after a crash: who asked is told that it was
         // not stored, so the old one has to come back. Whether that lasts nobody can know now.
         let _ = match before {
-            Some(before) => self.put(&path, &before).is_ok(),
-            None => self.disk.remove(&path).is_ok(),
+            Some(before) => self.put(place, &before).is_ok(),
+            None => self.disk.remove(&place.path).is_ok(),
         };
-        Err(StoreError { call: Call::SyncDirectory, path: self.directory.clone(), error })
+        Err(StoreError { call: Call::SyncDirectory, path: place.directory.into(), error })
     }
 
-    fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut temporary = path.to_path_buf().into_os_string();
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
+    fn put(&self, place: &Place<'_>, bytes: &[u8]) -> Result<(), StoreError> {
+        let Place { path, temporary, .. } = place;
         let failed = |call| {
             let path = temporary.clone();
             move |error| StoreError { call, path, error }
         };
-        self.disk.remove(&temporary).map_err(failed(Call::Remove))?;
-        let mut file = self.disk.create(&temporary).map_err(failed(Call::Create))?;
+        self.disk.remove(temporary).map_err(failed(Call::Remove))?;
+        let mut file = self.disk.create(temporary).map_err(failed(Call::Create))?;
         let done = self
             .disk
             .write(&mut file, bytes)
             .map_err(failed(Call::Write))
             .and_then(|()| self.disk.sync(&file).map_err(failed(Call::Sync)))
             .and_then(|()| {
-                self.disk.rename(&temporary, path).map_err(|error| StoreError {
+                self.disk.rename(temporary, path).map_err(|error| StoreError {
                     call: Call::Rename,
-                    path: path.to_path_buf(),
+                    path: path.clone(),
                     error,
                 })
             });
         if done.is_err() {
             // The error to report is the first one.
-            let _ = self.disk.remove(&temporary);
+            let _ = self.disk.remove(temporary);
         }
         done
     }
+}
+
+/// Where a file is, and where it is written first.
+struct Place<'a> {
+    directory: &'a Path,
+    path: PathBuf,
+    temporary: PathBuf,
 }
 
 /// The bytes of a regular file, or nothing when there is none.
@@ -304,7 +323,7 @@ fn read_bounded(path: &Path, len_max: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(len_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > len_max {
-        return Err(io::Error::other("larger than a configuration can be"));
+        return Err(io::Error::other("larger than it can be"));
     }
     Ok(Some(bytes))
 }

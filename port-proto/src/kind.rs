@@ -32,12 +32,18 @@ pub enum Kind {
     StartPrototype = 23,
     /// Open a file for appending access log lines.
     OpenAccessLog = 24,
+    /// Open a certificate bundle or a script for reading.
+    OpenUpload = 25,
     /// What a controller needs before it answers its first request.
     SetUpController = 30,
     /// Store a configuration durably.
     StoreConfig = 31,
     /// Do for the router what a configuration needs.
     PermitConfig = 32,
+    /// Store a certificate bundle or a script durably.
+    StoreUpload = 34,
+    /// Delete a certificate bundle or a script durably.
+    DeleteUpload = 35,
     /// Build a configuration beside the running one.
     PrepareConfig = 40,
     /// Make the prepared configuration the running one.
@@ -75,9 +81,12 @@ impl Kind {
         Self::KeepListeners,
         Self::StartPrototype,
         Self::OpenAccessLog,
+        Self::OpenUpload,
         Self::SetUpController,
         Self::StoreConfig,
         Self::PermitConfig,
+        Self::StoreUpload,
+        Self::DeleteUpload,
         Self::PrepareConfig,
         Self::CommitConfig,
         Self::AbortConfig,
@@ -118,8 +127,11 @@ impl Kind {
             Self::KeepListeners => "close listener sockets",
             Self::StartPrototype | Self::StartWorker => "start processes",
             Self::OpenAccessLog => "open access logs",
+            Self::OpenUpload => "open uploads",
             Self::StoreConfig => "store conf",
             Self::PermitConfig => "permit conf",
+            Self::StoreUpload => "store uploads",
+            Self::DeleteUpload => "delete uploads",
             Self::PrepareConfig | Self::CommitConfig | Self::AbortConfig => "configure the router",
             Self::GetStatus => "read the status",
             Self::RestartApplication => "restart applications",
@@ -154,9 +166,12 @@ mod tests {
                 (22, Kind::KeepListeners),
                 (23, Kind::StartPrototype),
                 (24, Kind::OpenAccessLog),
+                (25, Kind::OpenUpload),
                 (30, Kind::SetUpController),
                 (31, Kind::StoreConfig),
                 (32, Kind::PermitConfig),
+                (34, Kind::StoreUpload),
+                (35, Kind::DeleteUpload),
                 (40, Kind::PrepareConfig),
                 (41, Kind::CommitConfig),
                 (42, Kind::AbortConfig),

@@ -24,6 +24,7 @@ mod message;
 mod role;
 mod router_prototype;
 mod shared;
+mod upload;
 
 pub use controller_router::*;
 pub use frame::*;
@@ -37,3 +38,4 @@ pub use message::*;
 pub use role::*;
 pub use router_prototype::*;
 pub use shared::*;
+pub use upload::*;

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::message::{direction, request};
-use crate::{ListenAddress, Module, NewPeer, PeerLost, Quit, Refusal, ReopenLog};
+use crate::{
+    DeleteUpload, ListenAddress, Module, NewPeer, PeerLost, Quit, Refusal, ReopenLog, StoreUpload,
+    StoredUpload, UploadName,
+};
 
 /// The configuration that main found in the state directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,8 @@ pub struct SetUpController {
     pub stored: StoredConfig,
     /// The language runtimes, sorted by type, newest version first.
     pub modules: Vec<Module>,
+    /// The certificate bundles and scripts in the state directory.
+    pub uploads: Vec<StoredUpload>,
 }
 
 /// An application as main starts it.
@@ -71,6 +76,10 @@ pub struct Permissions {
     pub applications: Vec<PermittedApplication>,
     /// The files of access logs.
     pub access_logs: Vec<String>,
+    /// The certificate bundles of listeners.
+    pub certificates: Vec<UploadName>,
+    /// The JavaScript modules.
+    pub scripts: Vec<UploadName>,
 }
 
 /// Which configuration it is that permits something.
@@ -122,8 +131,14 @@ direction! {
         request PermitConfig(PermitConfig) = PermitConfig,
         /// Store a configuration.
         request StoreConfig(StoreConfig) = StoreConfig,
+        /// Store a certificate bundle or a script.
+        request StoreUpload(StoreUpload) = StoreUpload,
+        /// Delete a certificate bundle or a script.
+        request DeleteUpload(DeleteUpload) = DeleteUpload,
     }
 }
 
 request!(PermitConfig => ControllerToMain::PermitConfig, reply (), refusal Refusal);
 request!(StoreConfig => ControllerToMain::StoreConfig, reply (), refusal Refusal);
+request!(StoreUpload => ControllerToMain::StoreUpload, reply (), refusal Refusal);
+request!(DeleteUpload => ControllerToMain::DeleteUpload, reply (), refusal Refusal);

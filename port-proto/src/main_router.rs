@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{direction, request};
-use crate::{Identity, Module, NewPeer, PeerLost, Quit, Refusal, ReopenLog, WithFds};
+use crate::{Identity, Module, NewPeer, OpenUpload, PeerLost, Quit, Refusal, ReopenLog, WithFds};
 
 /// What a router needs before its first configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +130,8 @@ direction! {
         request StartPrototype(StartPrototype) = StartPrototype,
         /// Open an access log.
         request OpenAccessLog(OpenAccessLog) = OpenAccessLog,
+        /// Open a certificate bundle or a script.
+        request OpenUpload(OpenUpload) = OpenUpload,
     }
 }
 
@@ -137,3 +139,4 @@ request!(OpenListener => RouterToMain::OpenListener, reply WithFds<ListenerOpene
 request!(KeepListeners => RouterToMain::KeepListeners, reply (), refusal Refusal);
 request!(StartPrototype => RouterToMain::StartPrototype, reply WithFds<PrototypeStarted, 1>, refusal Refusal);
 request!(OpenAccessLog => RouterToMain::OpenAccessLog, reply WithFds<(), 1>, refusal Refusal);
+request!(OpenUpload => RouterToMain::OpenUpload, reply WithFds<(), 1>, refusal Refusal);

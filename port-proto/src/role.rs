@@ -65,7 +65,17 @@ pub const SENDS: &[(Role, Role, &[Kind])] = &[
             Kind::SetUpController,
         ],
     ),
-    (Role::Controller, Role::Main, &[Kind::Hello, Kind::PermitConfig, Kind::StoreConfig]),
+    (
+        Role::Controller,
+        Role::Main,
+        &[
+            Kind::Hello,
+            Kind::PermitConfig,
+            Kind::StoreConfig,
+            Kind::StoreUpload,
+            Kind::DeleteUpload,
+        ],
+    ),
     (
         Role::Main,
         Role::Router,
@@ -89,6 +99,7 @@ pub const SENDS: &[(Role, Role, &[Kind])] = &[
             Kind::KeepListeners,
             Kind::StartPrototype,
             Kind::OpenAccessLog,
+            Kind::OpenUpload,
         ],
     ),
     (

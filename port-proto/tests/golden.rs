@@ -71,6 +71,10 @@ fn identity(role: Role) -> Identity {
     Identity { role, pid: Pid(300), generation: Generation(2) }
 }
 
+fn name(text: &str) -> UploadName {
+    UploadName::new(text).expect("is the name of a file")
+}
+
 fn modules() -> Vec<Module> {
     vec![Module {
         language: "py".to_owned(),
@@ -120,24 +124,33 @@ fn discovery_to_main() {
 
 #[test]
 fn main_to_controller() {
-    let set_up =
-        |stored| MainToController::SetUp(with_fds(SetUpController { stored, modules: modules() }));
+    let set_up = |stored| {
+        MainToController::SetUp(with_fds(SetUpController {
+            stored,
+            modules: modules(),
+            uploads: vec![StoredUpload {
+                kind: UploadKind::Certificate,
+                name: name("c"),
+                content: b"x".to_vec(),
+            }],
+        }))
+    };
     direction(vec![
         (
             set_up(StoredConfig::Absent),
-            "01 1e 01 01 00 00 00 00 10 00 00 00 | 00 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c",
+            "01 1e 01 01 00 00 00 00 16 00 00 00 | 00 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
         ),
         (
             set_up(StoredConfig::Present { json: b"{}".to_vec(), version: 12500 }),
-            "01 1e 01 01 00 00 00 00 15 00 00 00 | 01 02 7b 7d d4 61 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c",
+            "01 1e 01 01 00 00 00 00 1b 00 00 00 | 01 02 7b 7d d4 61 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
         ),
         (
             set_up(StoredConfig::BadVersion { text: "x".to_owned() }),
-            "01 1e 01 01 00 00 00 00 12 00 00 00 | 02 01 78 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c",
+            "01 1e 01 01 00 00 00 00 18 00 00 00 | 02 01 78 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
         ),
         (
             set_up(StoredConfig::Unreadable { text: "y".to_owned() }),
-            "01 1e 01 01 00 00 00 00 12 00 00 00 | 03 01 79 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c",
+            "01 1e 01 01 00 00 00 00 18 00 00 00 | 03 01 79 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
         ),
         (
             MainToController::NewPeer(with_fds(NewPeer { peer: identity(Role::Router) })),
@@ -169,6 +182,8 @@ fn controller_to_main() {
         listeners: vec![ListenAddress::UnixPath("/s".to_owned())],
         applications: vec![application],
         access_logs: vec!["/a".to_owned()],
+        certificates: vec![name("c")],
+        scripts: vec![name("s")],
     };
     direction(vec![
         (
@@ -176,19 +191,42 @@ fn controller_to_main() {
                 stage: ConfigStage::Current,
                 permissions: Permissions::default(),
             }),
-            "01 20 01 00 0d 0c 0b 0a 04 00 00 00 | 00 00 00 00",
+            "01 20 01 00 0d 0c 0b 0a 06 00 00 00 | 00 00 00 00 00 00",
         ),
         (
             ControllerToMain::PermitConfig(PermitConfig {
                 stage: ConfigStage::Proposed,
                 permissions,
             }),
-            "01 20 01 00 0d 0c 0b 0a 26 00 00 00 | 01 01 01 02 2f 73 01 03 61 70 70 02 2f 70 01 01 75 00 01 02 2f 77 01 02 2f 6f 01 02 2f 65 01 02 7b 7d 01 02 2f 61",
+            "01 20 01 00 0d 0c 0b 0a 2c 00 00 00 | 01 01 01 02 2f 73 01 03 61 70 70 02 2f 70 01 01 75 00 01 02 2f 77 01 02 2f 6f 01 02 2f 65 01 02 7b 7d 01 02 2f 61 01 01 63 01 01 73",
         ),
         (
             ControllerToMain::StoreConfig(StoreConfig { json: b"{}".to_vec() }),
             "01 1f 01 00 0d 0c 0b 0a 03 00 00 00 | 02 7b 7d",
         ),
+        (
+            ControllerToMain::StoreUpload(StoreUpload {
+                kind: UploadKind::Certificate,
+                name: name("c"),
+                content: b"x".to_vec(),
+            }),
+            "01 22 01 00 0d 0c 0b 0a 05 00 00 00 | 00 01 63 01 78",
+        ),
+        (
+            ControllerToMain::DeleteUpload(DeleteUpload {
+                kind: UploadKind::Script,
+                name: name("s"),
+            }),
+            "01 23 01 00 0d 0c 0b 0a 03 00 00 00 | 01 01 73",
+        ),
+    ]);
+    answers::<StoreUpload>(vec![
+        (Ok(()), "01 02 01 00 0d 0c 0b 0a 00 00 00 00 |"),
+        (Err(Refusal::new("no")), "01 03 01 00 0d 0c 0b 0a 03 00 00 00 | 02 6e 6f"),
+    ]);
+    answers::<DeleteUpload>(vec![
+        (Ok(()), "01 02 01 00 0d 0c 0b 0a 00 00 00 00 |"),
+        (Err(Refusal::new("no")), "01 03 01 00 0d 0c 0b 0a 03 00 00 00 | 02 6e 6f"),
     ]);
     answers::<PermitConfig>(vec![
         (Ok(()), "01 02 01 00 0d 0c 0b 0a 00 00 00 00 |"),
@@ -256,6 +294,14 @@ fn router_to_main() {
             RouterToMain::OpenAccessLog(OpenAccessLog { path: "/a".to_owned() }),
             "01 18 01 00 0d 0c 0b 0a 03 00 00 00 | 02 2f 61",
         ),
+        (
+            RouterToMain::OpenUpload(OpenUpload { kind: UploadKind::Certificate, name: name("c") }),
+            "01 19 01 00 0d 0c 0b 0a 03 00 00 00 | 00 01 63",
+        ),
+    ]);
+    answers::<OpenUpload>(vec![
+        (Ok(with_fds(())), "01 02 01 01 0d 0c 0b 0a 00 00 00 00 |"),
+        (Err(Refusal::new("no")), "01 03 01 00 0d 0c 0b 0a 03 00 00 00 | 02 6e 6f"),
     ]);
     let refused = |class| Err(ListenerRefusal { class, text: "t".to_owned() });
     answers::<OpenListener>(vec![

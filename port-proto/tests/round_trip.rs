@@ -141,10 +141,13 @@ macro_rules! answers_survive {
 answers_survive! {
     permit_config_is_answered: PermitConfig;
     store_config_is_answered: StoreConfig;
+    store_upload_is_answered: StoreUpload;
+    delete_upload_is_answered: DeleteUpload;
     open_listener_is_answered: OpenListener;
     keep_listeners_is_answered: KeepListeners;
     start_prototype_is_answered: StartPrototype;
     open_access_log_is_answered: OpenAccessLog;
+    open_upload_is_answered: OpenUpload;
     set_up_prototype_is_answered: WithFds<SetUpPrototype, 1>;
     prepare_config_is_answered: PrepareConfig;
     commit_config_is_answered: CommitConfig;

@@ -200,7 +200,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         };
         drop(self.received.split_to(head.len));
         let body = self.read_body(&head, share).await?;
-        Ok(Request { method: head.method, target: head.target, body })
+        let Head { method, target, preconditions, .. } = head;
+        Ok(Request { method, target, preconditions, body })
     }
 
     async fn read_body(
@@ -301,7 +302,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             HeadError::Line
             | HeadError::Version
             | HeadError::Fields
-            | HeadError::TransferEncoding => {
+            | HeadError::TransferEncoding
+            | HeadError::Precondition => {
                 unit_log::error!(conn = self.number, "parsing error");
             }
         }
@@ -309,7 +311,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             HeadError::TooLong => "The request headers are too long.".to_owned(),
             HeadError::ContentLength => "The Content-Length field is invalid.".to_owned(),
             HeadError::TransferEncoding => "The Transfer-Encoding field is invalid.".to_owned(),
-            HeadError::Line | HeadError::Version | HeadError::Fields => error.to_string(),
+            HeadError::Line | HeadError::Version | HeadError::Fields | HeadError::Precondition => {
+                error.to_string()
+            }
         };
         ReadError::Refused(Response::bad_request(&detail))
     }

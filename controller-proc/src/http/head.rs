@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::precondition::{Condition, Preconditions};
+
 /// The most octets of a request line with all its fields.
 pub(crate) const HEAD_LEN_MAX: usize = 16 * 1024;
 
@@ -19,6 +21,8 @@ pub(crate) struct Head {
     pub(crate) framing: Framing,
     /// Whether the client waits for a word before it sends the body.
     pub(crate) expects_continue: bool,
+    /// In which state of its value it is to be done.
+    pub(crate) preconditions: Preconditions,
     /// How many octets the head took.
     pub(crate) len: usize,
 }
@@ -55,6 +59,9 @@ pub(crate) enum HeadError {
     /// The transfer coding is not `chunked` alone, or comes with a length.
     #[error("Transfer-Encoding is invalid")]
     TransferEncoding,
+    /// A precondition is not a star or a list of entity tags.
+    #[error("The If-Match or If-None-Match field is malformed.")]
+    Precondition,
 }
 
 /// Reads the head at the start of `octets`; nothing if it is not complete yet.
@@ -78,6 +85,7 @@ pub(crate) fn parse(octets: &[u8]) -> Result<Option<Head>, HeadError> {
         target: line.target,
         framing: fields.framing(line.minor)?,
         expects_continue: fields.expects_continue && line.minor > 0,
+        preconditions: fields.preconditions()?,
         len,
     }))
 }
@@ -134,6 +142,8 @@ struct Fields {
     content_length: Option<u64>,
     transfer_encoding: Option<Vec<u8>>,
     expects_continue: bool,
+    if_match: Option<Vec<u8>>,
+    if_none_match: Option<Vec<u8>>,
 }
 
 impl Fields {
@@ -157,9 +167,28 @@ impl Fields {
                 }
             } else if field.name.eq_ignore_ascii_case("expect") {
                 fields.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
+            } else if field.name.eq_ignore_ascii_case("if-match") {
+                join(&mut fields.if_match, value);
+            } else if field.name.eq_ignore_ascii_case("if-none-match") {
+                join(&mut fields.if_none_match, value);
             }
         }
         Ok(fields)
+    }
+
+    fn preconditions(&self) -> Result<Preconditions, HeadError> {
+        let condition = |field: &Option<Vec<u8>>| {
+            let condition = field.as_ref().map(|field| Condition::parse(field));
+            match condition {
+                Some(None) => Err(HeadError::Precondition),
+                Some(Some(condition)) => Ok(Some(condition)),
+                None => Ok(None),
+            }
+        };
+        Ok(Preconditions {
+            if_match: condition(&self.if_match)?,
+            if_none_match: condition(&self.if_none_match)?,
+        })
     }
 
     fn framing(&self, minor: u8) -> Result<Framing, HeadError> {
@@ -170,6 +199,17 @@ impl Fields {
                 Ok(Framing::Chunked)
             }
             (Some(_), _) => Err(HeadError::TransferEncoding),
+        }
+    }
+}
+
+/// Adds one more field line to a list: RFC 9110, 5.3.
+fn join(list: &mut Option<Vec<u8>>, value: &[u8]) {
+    match list {
+        None => *list = Some(value.to_vec()),
+        Some(list) => {
+            list.push(b',');
+            list.extend_from_slice(value);
         }
     }
 }
@@ -198,7 +238,8 @@ mod tests {
 
     fn head(method: &str, target: &str, framing: Framing, len: usize) -> Head {
         let (method, target) = (method.to_owned(), target.as_bytes().to_vec());
-        Head { method, target, framing, expects_continue: false, len }
+        let preconditions = Preconditions::default();
+        Head { method, target, framing, expects_continue: false, preconditions, len }
     }
 
     #[test]
@@ -274,6 +315,26 @@ mod tests {
         }
         let old = parsed("PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n");
         assert_eq!(old, Err(HeadError::TransferEncoding));
+    }
+
+    #[test]
+    fn preconditions_are_read_from_as_many_fields_as_there_are() {
+        let read = |fields: &str| {
+            parsed(&format!("PUT / HTTP/1.1\r\n{fields}\r\n"))
+                .map(|head| head.expect("the head is complete").preconditions)
+        };
+        let condition = |text: &str| Condition::parse(text.as_bytes());
+        for (fields, if_match, if_none_match) in [
+            ("", None, None),
+            ("if-match: *\r\n", condition("*"), None),
+            ("If-Match: \"a\"\r\nIF-MATCH: \"b\"\r\n", condition("\"a\", \"b\""), None),
+            ("If-None-Match: *\r\n", None, condition("*")),
+        ] {
+            assert_eq!(read(fields), Ok(Preconditions { if_match, if_none_match }), "{fields}");
+        }
+        for fields in ["If-Match: a\r\n", "If-None-Match:\r\n", "If-Match: *\r\nIf-Match: *\r\n"] {
+            assert_eq!(read(fields), Err(HeadError::Precondition), "{fields}");
+        }
     }
 
     #[test]

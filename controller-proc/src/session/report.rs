@@ -52,6 +52,7 @@ impl Session {
             let response = match (&status, reading) {
                 (None, _) => Response::no_status(),
                 (Some(status), Reading::Overview) => Response::value(&Value::from_iter([
+                    ("certificates", self.certificates.describe_all()),
                     ("config", self.current.value.clone()),
                     ("status", status.clone()),
                 ])),

@@ -71,7 +71,9 @@ impl Session {
                     self.standing = Standing::Proven;
                 }
                 self.in_step();
-                self.settle_owed(Ok(()));
+                if self.router == Router::InStep {
+                    self.settle_owed(Ok(()));
+                }
             }
             (SyncStage::Preparing | SyncStage::Committing, answer) => {
                 match self.not_taken(&wrong(answer)) {
@@ -107,19 +109,23 @@ impl Session {
 
     /// The router runs the current configuration.
     pub(super) fn in_step(&mut self) {
-        self.router = Router::InStep;
+        // It may have read a certificate bundle just before that was replaced.
+        self.router = match std::mem::take(&mut self.is_stale) {
+            true => Router::Behind,
+            false => Router::InStep,
+        };
         self.losses = 0;
         self.retry_after = RETRY_FIRST;
         self.open();
     }
 
-    /// Answers the client of an update that became current without a router.
+    /// Answers the clients whose change is on the disk, and waited for a router to take it.
     pub(super) fn settle_owed(&mut self, outcome: Result<(), &str>) {
-        if let Some(ticket) = self.owed.take() {
+        for (ticket, success) in std::mem::take(&mut self.owed) {
             self.answer(
                 ticket,
                 match outcome {
-                    Ok(()) => Response::reconfigured(),
+                    Ok(()) => success,
                     Err(cause) => Response::not_applied(cause),
                 },
             );

@@ -1,19 +1,21 @@
 //! The session by scenario, and by random sequences of events against a model.
 
+mod certificates;
 mod faults;
 mod model;
 
 use conf::tree::Path;
-use conf::{Origin, ValidationError};
+use conf::{Names, Origin, ValidationError};
 
 use super::*;
 use crate::endpoint::Edit;
+use crate::precondition::Preconditions;
 
 const DEFAULT: &str = r#"{"listeners":{},"routes":[],"applications":{}}"#;
 
 /// Takes every object that has no member `bad`.
 fn check() -> Check {
-    Box::new(|config, _: Origin| match config.as_object() {
+    Box::new(|config, _: Origin, _: &Names| match config.as_object() {
         Some(members) if !members.contains(b"bad") => Ok(()),
         Some(_) => Err(fault("Unknown parameter \"bad\".", Some("a line"))),
         None => Err(fault("The configuration must be an object.", None)),
@@ -38,21 +40,27 @@ struct Bench {
 
 impl Bench {
     fn new(stored: StoredConfig) -> Self {
-        let mut bench =
-            Self { session: Session::new(&stored, &[], check()), open: None, said: Vec::new() };
+        Self::with(Session::new(&stored, &[], &[], check()))
+    }
+
+    fn with(session: Session) -> Self {
+        let mut bench = Self { session, open: None, said: Vec::new() };
         bench.note();
         bench
     }
 
     /// A session whose router runs the stored configuration.
     fn running(json: &str) -> Self {
-        let mut bench = Self::new(present(json));
-        bench.session.router_found();
-        bench.note();
-        bench.answer("prepare", Answer::Done);
-        bench.answer("commit", Answer::Done);
-        assert_eq!(bench.said(), ["open"]);
-        bench
+        Self::new(present(json)).run()
+    }
+
+    /// Gives it a router that takes what it is given.
+    fn run(mut self) -> Self {
+        self.router_found();
+        self.answer("prepare", Answer::Done);
+        self.answer("commit", Answer::Done);
+        assert_eq!(self.said(), ["open"]);
+        self
     }
 
     fn note(&mut self) {
@@ -79,6 +87,12 @@ impl Bench {
                 Effect::Store(step, json) => {
                     self.open = Some((step, format!("store {}", text(&json))));
                     continue;
+                }
+                Effect::StoreUpload(ticket, upload) => {
+                    format!("{} store certificate {}", ticket.0, upload.name)
+                }
+                Effect::DeleteUpload(ticket, upload) => {
+                    format!("{} delete certificate {}", ticket.0, upload.name)
                 }
                 Effect::Answer(ticket, response) => {
                     format!("{} {} {}", ticket.0, &response.status.line()[..3], squeeze(&response))
@@ -120,7 +134,19 @@ impl Bench {
     }
 
     fn edit(&mut self, ticket: u64, path: &str, edit: Edit) {
-        self.submit(ticket, Operation::Edit { path: self::path(path), edit });
+        self.edit_if(ticket, path, edit, Preconditions::default());
+    }
+
+    fn edit_if(&mut self, ticket: u64, path: &str, edit: Edit, preconditions: Preconditions) {
+        let path = self::path(path);
+        self.submit(ticket, Operation::Edit { path, edit, preconditions, dry_run: false });
+    }
+
+    /// A dry run of a PUT.
+    fn try_put(&mut self, ticket: u64, path: &str, json: &str) {
+        let (path, edit) = (self::path(path), Edit::Put(json.as_bytes().to_vec()));
+        let preconditions = Preconditions::default();
+        self.submit(ticket, Operation::Edit { path, edit, preconditions, dry_run: true });
     }
 
     fn router_found(&mut self) {
@@ -290,9 +316,69 @@ fn mistakes_of_the_user_never_reach_the_router() {
         bench.said(),
         [
             "[error] a line",
-            r#"1 400 {"error":"Invalid configuration.","detail":"Unknown parameter \"bad\"."}"#
+            r#"1 400 {"error":"Invalid configuration.","detail":"Unknown parameter \"bad\".","location":{"path":""}}"#
         ]
     );
+}
+
+#[test]
+fn a_dry_run_is_prepared_and_dropped() {
+    let mut bench = Bench::running(r#"{"a":1}"#);
+    bench.try_put(1, "/a", "2");
+    bench.answer("prepare {\"a\":2}", Answer::Done);
+    assert_eq!(bench.said(), [""; 0]);
+    bench.answer("abort", Answer::Done);
+    assert_eq!(bench.said(), [r#"1 200 {"success":"Configuration is valid."}"#]);
+    assert_eq!(bench.config(), r#"{"a":1}"#);
+    assert!(bench.session.is_at_rest());
+    bench.try_put(2, "/a", "3");
+    bench.answer("prepare", no("no"));
+    assert_eq!(bench.said(), [not_applied(2, "no")]);
+    bench.try_put(3, "/bad", "3");
+    assert_eq!(bench.said().len(), 2);
+    assert_eq!(bench.question(), "");
+    bench.try_put(4, "/a", "4");
+    bench.answer("prepare", Answer::Done);
+    bench.router_lost();
+    assert_eq!(bench.said(), [r#"4 200 {"success":"Configuration is valid."}"#]);
+    assert_eq!(bench.config(), r#"{"a":1}"#);
+}
+
+#[test]
+fn preconditions_are_about_the_value_when_its_turn_comes() {
+    use crate::precondition::{Condition, ETag};
+    let put = |json: &str| Edit::Put(json.as_bytes().to_vec());
+    let failed = |ticket: u64, said: &[String]| {
+        let start = format!("{ticket} 412 {{\"error\":\"Precondition failed.\",\"detail\":");
+        assert!(matches!(said, [answer] if answer.starts_with(&start)), "{said:?}");
+    };
+    let is = |json: &str| Preconditions {
+        if_match: Condition::parse(
+            ETag::of(&conf::parse(json.as_bytes()).unwrap()).to_string().as_bytes(),
+        ),
+        if_none_match: None,
+    };
+    let mut bench = Bench::running(r#"{"a":1}"#);
+    bench.edit_if(1, "/a", put("2"), is("1"));
+    // The second had seen the same value.
+    bench.edit_if(2, "/a", put("3"), is("1"));
+    bench.answer("prepare {\"a\":2}", Answer::Done);
+    bench.answer("store", Answer::Done);
+    bench.answer("commit", Answer::Done);
+    let said = bench.said();
+    assert_eq!(said[0], done(1));
+    failed(2, &said[1..]);
+    bench.edit_if(3, "/b", put("3"), is("1"));
+    failed(3, &bench.said());
+    let absent = Preconditions { if_match: None, if_none_match: Some(Condition::Any) };
+    bench.edit_if(4, "/a", put("3"), absent.clone());
+    failed(4, &bench.said());
+    bench.edit_if(5, "/a", Edit::Delete, absent.clone());
+    failed(5, &bench.said());
+    bench.edit_if(6, "/a", put("?"), absent.clone());
+    assert!(bench.said()[0].starts_with("6 400 {\"error\":\"Invalid JSON.\""));
+    bench.edit_if(7, "/b", put("3"), absent);
+    assert_eq!(bench.question(), "prepare {\"a\":2,\"b\":3}");
 }
 
 #[test]
@@ -334,7 +420,7 @@ fn operations_are_taken_in_the_order_in_which_they_came() {
     assert_eq!(
         bench.said(),
         [
-            r#"3 200 {"config":{"a":{}},"status":{"modules":{},"connections":{"accepted":5,"active":0,"idle":0,"closed":0},"requests":{"total":0},"applications":{}}}"#,
+            r#"3 200 {"certificates":{},"config":{"a":{}},"status":{"modules":{},"connections":{"accepted":5,"active":0,"idle":0,"closed":0},"requests":{"total":0},"applications":{}}}"#,
             "4 200 5"
         ]
     );

@@ -1,5 +1,6 @@
 //! One update on its way: prepared by the router, stored by main, committed by the router.
 
+use conf::Value;
 use port_proto::ConfigStage;
 
 use crate::response::Response;
@@ -13,7 +14,16 @@ use crate::session::{
 pub(super) struct Update {
     ticket: Ticket,
     config: Config,
+    /// Whether it is only tried.
+    dry_run: bool,
     stage: Stage,
+}
+
+impl Update {
+    /// The configuration that is to become current.
+    pub(super) fn config(&self) -> &Value {
+        &self.config.value
+    }
 }
 
 /// How far it has come.
@@ -27,14 +37,15 @@ enum Stage {
     StoringAlone,
     /// It is on the disk, and the router switches to it.
     Committing,
-    /// It is not on the disk, and the router drops it; then the client gets this answer.
+    /// It is not on the disk, or not meant to be, and the router drops it; then the client gets this
+    /// answer.
     Aborting(Response),
 }
 
 impl Session {
-    pub(super) fn begin_update(&mut self, ticket: Ticket, config: Config) {
+    pub(super) fn begin_update(&mut self, ticket: Ticket, config: Config, dry_run: bool) {
         let json = config.json.clone();
-        let update = Update { ticket, config, stage: Stage::Preparing };
+        let update = Update { ticket, config, dry_run, stage: Stage::Preparing };
         let question = Question::Prepare(ConfigStage::Proposed, json);
         self.ask(Task::Update(Box::new(update)), question);
     }
@@ -50,6 +61,10 @@ impl Session {
             return;
         }
         match (update.stage, answer) {
+            (Stage::Preparing, Answer::Done) if update.dry_run => {
+                update.stage = Stage::Aborting(Response::dry_run_passed());
+                self.ask(Task::Update(update), Question::Abort);
+            }
             (Stage::Preparing, Answer::Done) => {
                 let json = update.config.json.clone();
                 update.stage = Stage::Storing;
@@ -68,7 +83,7 @@ impl Session {
                 self.ask(Task::Update(update), Question::Abort);
             }
             (Stage::StoringAlone, Answer::Done) => {
-                self.owed = Some(update.ticket);
+                self.owed.push((update.ticket, Response::reconfigured()));
                 self.now_current(update.config);
             }
             (Stage::StoringAlone, answer) => self.answer(update.ticket, not_stored(answer)),
@@ -95,7 +110,7 @@ impl Session {
                 self.task = Some(Task::Update(update));
             }
             Stage::Committing => {
-                self.owed = Some(update.ticket);
+                self.owed.push((update.ticket, Response::reconfigured()));
                 self.now_current(update.config);
             }
             Stage::Aborting(response) => self.answer(update.ticket, response),

@@ -37,6 +37,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     a_store_that_fails_is_refused,
     access_logs_are_opened_for_the_router,
     the_router_is_refused_what_no_configuration_needs,
+    uploads_are_kept_for_the_controller_and_handed_to_the_router,
     what_was_proposed_is_permitted_on_and_on_once_it_is_stored,
     rotation_reaches_every_process,
     rotation_reaches_what_is_just_starting,
@@ -421,6 +422,7 @@ fn the_router_is_refused_what_no_configuration_needs() {
     permit_application(&world, &mut controller, "app");
     for (deed, said) in [
         (format!("access-log {access_log}"), format!("open access logs: \"{access_log}\"")),
+        ("certificate c".to_owned(), "open uploads: \"c\"".to_owned()),
         ("start other".to_owned(), "start processes: application \"other\"".to_owned()),
         (format!("listen unix:{socket}"), format!("create listener sockets: unix:{socket}")),
     ] {
@@ -432,6 +434,28 @@ fn the_router_is_refused_what_no_configuration_needs() {
         assert!(line.contains("[alert]"), "{line}");
     }
     assert!(!fs::exists(access_log).unwrap() && !fs::exists(socket).unwrap());
+    world.stop("TERM");
+}
+
+fn uploads_are_kept_for_the_controller_and_handed_to_the_router() {
+    let (mut world, mut controller, mut router) = World::running();
+    assert_eq!(controller.ask("upload c one"), "uploaded");
+    assert_eq!(controller.ask("upload c two"), "uploaded");
+    let file = world.path("state").join("certs/c");
+    assert_eq!(fs::read(&file).unwrap(), b"two");
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    permit(&mut controller, &["%c", "%d"]);
+    assert_eq!(router.ask("certificate c"), "two");
+    let said = format!("open(\"{}\") failed", world.path("state").join("certs/d").display());
+    let refused = router.ask("certificate d");
+    assert!(refused.starts_with(&format!("refused: {said}")), "{refused}");
+    assert_eq!(controller.ask("delete c"), "deleted");
+    assert_eq!(controller.ask("delete c"), "deleted");
+    assert!(!file.exists());
+    fs::remove_dir_all(world.path("state").join("certs")).unwrap();
+    let refused = controller.ask("upload c one");
+    assert!(refused.ends_with("failed (2: No such file or directory)"), "{refused}");
+    world.wait_for_log("no certificates storage directory\n");
     world.stop("TERM");
 }
 

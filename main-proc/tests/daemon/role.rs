@@ -219,6 +219,18 @@ async fn controller() {
                 let stored = port.request(StoreConfig { json: json.as_bytes().into() }).await;
                 tell.say(show(stored.map(|()| "stored".to_owned())));
             }
+            Some(("upload", upload)) => {
+                let (name, content) = upload.split_once(' ').unwrap();
+                let (kind, name) = (UploadKind::Certificate, UploadName::new(name).unwrap());
+                let request = StoreUpload { kind, name, content: content.as_bytes().into() };
+                let stored = port.request(request).await;
+                tell.say(show(stored.map(|()| "uploaded".to_owned())));
+            }
+            Some(("delete", name)) => {
+                let (kind, name) = (UploadKind::Certificate, UploadName::new(name).unwrap());
+                let deleted = port.request(DeleteUpload { kind, name }).await;
+                tell.say(show(deleted.map(|()| "deleted".to_owned())));
+            }
             _ => panic!("{line}"),
         }
     }
@@ -293,6 +305,15 @@ async fn router() {
                     "opened".to_owned()
                 })));
             }
+            ("certificate", name) => {
+                let name = UploadName::new(name).unwrap();
+                let request = OpenUpload { kind: UploadKind::Certificate, name };
+                let opened = port.request(request).await;
+                tell.say(show(opened.map(|WithFds { fds: [file], .. }| {
+                    let content = std::io::read_to_string(std::fs::File::from(file)).unwrap();
+                    content.escape_default().to_string()
+                })));
+            }
             ("start", name) => {
                 let request = StartPrototype { name: name.to_owned(), application: b"{}".to_vec() };
                 let outcome = port.request(request).await;
@@ -310,12 +331,15 @@ async fn router() {
     }
 }
 
-/// What a configuration needs, from words: `NAME=MODULE`, `>ACCESS-LOG`, or an address.
+/// What a configuration needs, from words: `NAME=MODULE`, `>ACCESS-LOG`,
+/// `%CERTIFICATE`, or an address.
 fn permissions_for(needs: &str) -> Permissions {
     let mut permissions = Permissions::default();
     for need in needs.split_whitespace() {
         if let Some(path) = need.strip_prefix('>') {
             permissions.access_logs.push(path.to_owned());
+        } else if let Some(name) = need.strip_prefix('%') {
+            permissions.certificates.push(UploadName::new(name).unwrap());
         } else if let Some((name, module_file)) = need.split_once('=') {
             permissions.applications.push(PermittedApplication {
                 name: name.to_owned(),

@@ -84,10 +84,13 @@ survive! {
     }
     answers {
         store_config_is_answered: StoreConfig;
+        store_upload_is_answered: StoreUpload;
+        delete_upload_is_answered: DeleteUpload;
         open_listener_is_answered: OpenListener;
         keep_listeners_is_answered: KeepListeners;
         start_prototype_is_answered: StartPrototype;
         open_access_log_is_answered: OpenAccessLog;
+        open_upload_is_answered: OpenUpload;
         set_up_prototype_is_answered: WithFds<SetUpPrototype, 1>;
         prepare_config_is_answered: PrepareConfig;
         commit_config_is_answered: CommitConfig;
@@ -126,7 +129,7 @@ fn a_payload_over_the_limit_travels_in_a_memory_file() {
 fn the_memory_file_stands_before_the_descriptors_of_the_message() {
     let frame = || {
         let stored = StoredConfig::Present { json: vec![b' '; 100_000], version: 1 };
-        let body = SetUpController { stored, modules: Vec::new() };
+        let body = SetUpController { stored, modules: Vec::new(), uploads: Vec::new() };
         let message = MainToController::SetUp(messages::with_fds(body));
         message.into_frame(StreamId::NONE).expect("encodes")
     };

@@ -106,6 +106,21 @@ fn stored() -> impl Strategy<Value = StoredConfig> {
     ]
 }
 
+fn upload_kind() -> impl Strategy<Value = UploadKind> {
+    prop_oneof![Just(UploadKind::Certificate), Just(UploadKind::Script)]
+}
+
+fn upload_name() -> impl Strategy<Value = UploadName> {
+    vec(any::<u8>(), 1..20)
+        .prop_filter_map("is the name of a file", |octets| UploadName::new(octets).ok())
+}
+
+fn uploads() -> impl Strategy<Value = Vec<StoredUpload>> {
+    let upload = (upload_kind(), upload_name(), bytes())
+        .prop_map(|(kind, name, content)| StoredUpload { kind, name, content });
+    vec(upload, 0..3)
+}
+
 fn start_prototype() -> impl Strategy<Value = StartPrototype> {
     (text(), bytes()).prop_map(|(name, application)| StartPrototype { name, application })
 }
@@ -136,8 +151,11 @@ fn stage() -> impl Strategy<Value = ConfigStage> {
 
 fn permit_config() -> impl Strategy<Value = PermitConfig> {
     let lists = (vec(address(), 0..3), vec(permitted_application(), 0..3), vec(text(), 0..3));
-    (stage(), lists).prop_map(|(stage, (listeners, applications, access_logs))| {
-        let permissions = Permissions { listeners, applications, access_logs };
+    let uploads = (vec(upload_name(), 0..3), vec(upload_name(), 0..3));
+    (stage(), lists, uploads).prop_map(|(stage, lists, (certificates, scripts))| {
+        let (listeners, applications, access_logs) = lists;
+        let permissions =
+            Permissions { listeners, applications, access_logs, certificates, scripts };
         PermitConfig { stage, permissions }
     })
 }
@@ -204,8 +222,8 @@ impl Generate for DiscoveryToMain {
 impl Generate for MainToController {
     fn any() -> BoxedStrategy<Self> {
         prop_oneof![
-            (stored(), modules()).prop_map(|(stored, modules)| {
-                Self::SetUp(with_fds(SetUpController { stored, modules }))
+            (stored(), modules(), uploads()).prop_map(|(stored, modules, uploads)| {
+                Self::SetUp(with_fds(SetUpController { stored, modules, uploads }))
             }),
             new_peer().prop_map(Self::NewPeer),
             peer_lost().prop_map(Self::PeerLost),
@@ -221,6 +239,11 @@ impl Generate for ControllerToMain {
         prop_oneof![
             permit_config().prop_map(Self::PermitConfig),
             bytes().prop_map(|json| Self::StoreConfig(StoreConfig { json })),
+            (upload_kind(), upload_name(), bytes()).prop_map(|(kind, name, content)| {
+                Self::StoreUpload(StoreUpload { kind, name, content })
+            }),
+            (upload_kind(), upload_name())
+                .prop_map(|(kind, name)| Self::DeleteUpload(DeleteUpload { kind, name })),
         ]
         .boxed()
     }
@@ -250,6 +273,8 @@ impl Generate for RouterToMain {
                 .prop_map(|addresses| Self::KeepListeners(KeepListeners { addresses })),
             start_prototype().prop_map(Self::StartPrototype),
             text().prop_map(|path| Self::OpenAccessLog(OpenAccessLog { path })),
+            (upload_kind(), upload_name())
+                .prop_map(|(kind, name)| Self::OpenUpload(OpenUpload { kind, name })),
         ]
         .boxed()
     }
@@ -325,6 +350,8 @@ macro_rules! answers {
 answers! {
     PermitConfig: unit(), refusal();
     StoreConfig: unit(), refusal();
+    StoreUpload: unit(), refusal();
+    DeleteUpload: unit(), refusal();
     OpenListener:
         any::<bool>().prop_map(|created| with_fds(ListenerOpened { created })),
         (
@@ -344,6 +371,7 @@ answers! {
     StartPrototype:
         identity().prop_map(|prototype| with_fds(PrototypeStarted { prototype })), refusal();
     OpenAccessLog: unit().prop_map(with_fds), refusal();
+    OpenUpload: unit().prop_map(with_fds), refusal();
     WithFds<SetUpPrototype, 1>: unit(), refusal();
     PrepareConfig: unit(), refusal();
     CommitConfig: unit(), refusal();

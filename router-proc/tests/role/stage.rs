@@ -277,6 +277,7 @@ impl Main {
                 let _ = port.answer::<StartPrototype>(stream, started);
             }
             RouterToMain::OpenAccessLog(_) => panic!("no access log is configured"),
+            RouterToMain::OpenUpload(_) => panic!("no certificate is configured"),
         }
     }
 

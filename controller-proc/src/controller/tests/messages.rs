@@ -43,8 +43,17 @@ async fn every_endpoint_answers_in_its_own_words() {
             ("GET", "/control/x", "", no_value),
             ("GET", "/control/applications/restart", "", no_value),
             ("POST", "/control/applications/x/restart", "", not_allowed),
-            ("GET", "/certificates", "", no_value),
-            ("PUT", "/certificates/x", "x", no_value),
+            ("GET", "/certificates", "", "200 {}"),
+            ("GET", "/certificates/x", "", r#"404 {"error":"Certificate doesn't exist."}"#),
+            ("DELETE", "/certificates/x", "", r#"404 {"error":"Certificate doesn't exist."}"#),
+            ("POST", "/certificates/x", "", invalid_method),
+            ("POST", "/certificates", "", r#"400 {"error":"Invalid certificate name."}"#),
+            (
+                "PUT",
+                "/certificates/x",
+                "x",
+                r#"400 {"error":"Invalid certificate.","detail":"no key found"}"#,
+            ),
             ("GET", "/js_modules", "", no_value),
             ("DELETE", "/js_modules/x", "", no_value),
             ("GET", "/nowhere", "", no_value),
@@ -72,22 +81,34 @@ async fn every_endpoint_answers_in_its_own_words() {
 #[tokio::test]
 async fn faults_of_a_configuration_are_told_in_detail() {
     with_api("{}", |daemon| async move {
-        for (target, body, detail) in [
+        for (target, body, detail, place) in [
             (
                 "/config",
                 "1",
                 r#"The configuration must be an object, but not an integer number."#,
+                r#"{"path":""}"#,
             ),
-            ("/config/x", "1", r#"Unknown parameter \"x\"."#),
+            (
+                "/config/route",
+                "1",
+                r#"Unknown parameter \"route\"."#,
+                r#"{"path":"/route"},"suggestion":"routes""#,
+            ),
             (
                 "/config/routes",
                 "1",
                 r#"The \"routes\" value must be either an array or an object, but not an integer number."#,
+                r#"{"path":"/routes"}"#,
             ),
-            ("/config/listeners", r#"{"*:80":{}}"#, r#"Required parameter \"pass\" is missing."#),
+            (
+                "/config/listeners",
+                r#"{"*:80":{}}"#,
+                r#"Required parameter \"pass\" is missing."#,
+                r#"{"path":"/listeners/*:80/pass"}"#,
+            ),
         ] {
             let expected =
-                format!(r#"400 {{"error":"Invalid configuration.","detail":"{detail}"}}"#);
+                format!(r#"400 {{"error":"Invalid configuration.","detail":"{detail}","location":{place}}}"#);
             assert_eq!(daemon.brief("PUT", target, body).await, expected, "{body}");
         }
     })
@@ -296,6 +317,38 @@ async fn what_is_no_request_is_answered_in_json() {
         assert_eq!(
             daemon.send(head).await.brief(),
             r#"413 {"error":"Request body is too large.","detail":"At most 268435456 bytes are accepted."}"#
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn certificates_are_handed_to_main_whole_and_shown_without_keys() {
+    const BUNDLE: &str = include_str!("../../certificate/tests/ec.pem");
+    with_api("{}", |daemon| async move {
+        let uploaded = r#"200 {"success":"Certificate chain uploaded."}"#;
+        assert_eq!(daemon.brief("PUT", "/certificates/c", BUNDLE).await, uploaded);
+        assert_eq!(
+            daemon.brief("PUT", "/certificates/c", BUNDLE).await,
+            r#"400 {"error":"Certificate already exists."}"#
+        );
+        assert_eq!(daemon.brief("PUT", "/certificates/c?replace", BUNDLE).await, uploaded);
+        let contents: Vec<Vec<u8>> =
+            daemon.main.uploads().into_iter().map(|upload| upload.content).collect();
+        assert_eq!(contents, [BUNDLE.as_bytes(), BUNDLE.as_bytes()]);
+        let shown = daemon.brief("GET", "/certificates", "").await;
+        assert!(shown.starts_with(r#"200 {"c":{"key":"ECDH","chain":[{"subject":{"#), "{shown}");
+        assert!(!shown.contains("PRIVATE"), "{shown}");
+        assert_eq!(daemon.brief("GET", "/certificates/c/key", "").await, r#"200 "ECDH""#);
+        assert_eq!(
+            daemon.brief("DELETE", "/certificates/c", "").await,
+            r#"200 {"success":"Certificate deleted."}"#
+        );
+        assert_eq!(daemon.brief("GET", "/certificates", "").await, "200 {}");
+        daemon.main.refusal.replace(Some("disk full".to_owned()));
+        assert_eq!(
+            daemon.brief("PUT", "/certificates/c", BUNDLE).await,
+            r#"500 {"error":"Failed to store certificate.","detail":"disk full"}"#
         );
     })
     .await;

@@ -3,7 +3,9 @@
 use std::os::fd::OwnedFd;
 
 use port_io::connect;
-use port_proto::{ControllerToRouter, RouterToController, Status, StreamId};
+use port_proto::{
+    ControllerToRouter, DeleteUpload, RouterToController, Status, StoreUpload, StreamId,
+};
 use tokio::task::AbortHandle;
 
 use super::*;
@@ -14,6 +16,7 @@ pub(super) struct FakeMain {
     pump: AbortHandle,
     stored: Rc<RefCell<Vec<String>>>,
     permits: Rc<RefCell<Vec<PermitConfig>>>,
+    uploads: Rc<RefCell<Vec<StoreUpload>>>,
     /// With what it refuses to store.
     pub(super) refusal: Rc<RefCell<Option<String>>>,
     /// Whether it leaves the next request to store for [`FakeMain::release`].
@@ -27,12 +30,14 @@ impl FakeMain {
         let stored: Rc<RefCell<Vec<String>>> = Rc::default();
         let permits: Rc<RefCell<Vec<PermitConfig>>> = Rc::default();
         let refusal: Rc<RefCell<Option<String>>> = Rc::default();
+        let uploads: Rc<RefCell<Vec<StoreUpload>>> = Rc::default();
         let hold: Rc<RefCell<bool>> = Rc::default();
         let held: Rc<RefCell<Option<StreamId>>> = Rc::default();
         let pump = {
             let (sender, stored, refusal) =
                 (Sender::clone(&sender), stored.clone(), refusal.clone());
             let (hold, held, permits) = (hold.clone(), held.clone(), permits.clone());
+            let uploads = uploads.clone();
             spawn_local(async move {
                 while let Some((stream, message)) = receiver.recv().await {
                     let json = match message {
@@ -40,6 +45,15 @@ impl FakeMain {
                         ControllerToMain::PermitConfig(permit) => {
                             permits.borrow_mut().push(permit);
                             sender.answer::<PermitConfig>(stream, Ok(())).unwrap();
+                            continue;
+                        }
+                        ControllerToMain::StoreUpload(upload) => {
+                            uploads.borrow_mut().push(upload);
+                            sender.answer::<StoreUpload>(stream, refusable(&refusal)).unwrap();
+                            continue;
+                        }
+                        ControllerToMain::DeleteUpload(_) => {
+                            sender.answer::<DeleteUpload>(stream, refusable(&refusal)).unwrap();
                             continue;
                         }
                     };
@@ -59,7 +73,7 @@ impl FakeMain {
                 }
             })
         };
-        Self { sender, pump: pump.abort_handle(), stored, permits, refusal, hold, held }
+        Self { sender, pump: pump.abort_handle(), stored, permits, uploads, refusal, hold, held }
     }
 
     pub(super) fn tell(&self, message: MainToController) {
@@ -74,6 +88,11 @@ impl FakeMain {
     /// What was to be permitted so far.
     pub(super) fn permits(&self) -> Vec<PermitConfig> {
         self.permits.borrow().clone()
+    }
+
+    /// What was uploaded so far.
+    pub(super) fn uploads(&self) -> Vec<StoreUpload> {
+        self.uploads.borrow().clone()
     }
 
     /// Waits for the request that is held.
@@ -92,6 +111,14 @@ impl FakeMain {
     /// Ends the main process.
     pub(super) fn end(&self) {
         self.pump.abort();
+    }
+}
+
+/// The answer of a main that may have been told to refuse.
+fn refusable(refusal: &RefCell<Option<String>>) -> Result<(), Refusal> {
+    match &*refusal.borrow() {
+        Some(text) => Err(Refusal::new(text.clone())),
+        None => Ok(()),
     }
 }
 

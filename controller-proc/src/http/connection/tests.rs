@@ -4,6 +4,7 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::task::LocalSet;
 
 use super::*;
+use crate::precondition::Preconditions;
 
 const MAX: usize = 100;
 
@@ -20,7 +21,8 @@ async fn with_client<F: Future<Output = ()>>(client: impl FnOnce(DuplexStream, S
     local.spawn_local(serve(Connection { stream: theirs, number: 7 }, share.clone()));
     local.spawn_local(async move {
         while let Some(Exchange { request, reply }) = exchanges.recv().await {
-            let Request { method, target, body } = request;
+            let Request { method, target, body, preconditions } = request;
+            assert_eq!(preconditions, Preconditions::default());
             let [target, body] = [target, body].map(|text| String::from_utf8(text).unwrap());
             let _ = reply.send(Response::success(&format!("{method} {target} {body}")));
         }

@@ -10,6 +10,8 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Event {
     Put(&'static str, &'static str),
+    /// A dry run of a PUT.
+    Try(&'static str, &'static str),
     Post(&'static str, &'static str),
     Delete(&'static str),
     Read(&'static str),
@@ -30,6 +32,7 @@ fn event() -> impl Strategy<Value = Event> {
     let value = || proptest::sample::select(&VALUES[..]);
     prop_oneof![
         4 => (path(), value()).prop_map(|(path, value)| Event::Put(path, value)),
+        1 => (path(), value()).prop_map(|(path, value)| Event::Try(path, value)),
         2 => (path(), value()).prop_map(|(path, value)| Event::Post(path, value)),
         2 => path().prop_map(Event::Delete),
         1 => path().prop_map(Event::Read),
@@ -63,7 +66,7 @@ impl World {
     fn new() -> Self {
         let stored = present("{\"l\":[0]}");
         Self {
-            session: Session::new(&stored, &[], check()),
+            session: Session::new(&stored, &[], &[], check()),
             disk: "{\"l\":[0]}".to_owned(),
             router: None,
             open: None,
@@ -79,12 +82,18 @@ impl World {
     }
 
     fn edit(&mut self, at: &str, edit: Edit) {
-        self.submit(Operation::Edit { path: path(at), edit });
+        self.edit_or_try(at, edit, false);
+    }
+
+    fn edit_or_try(&mut self, at: &str, edit: Edit, dry_run: bool) {
+        let preconditions = Preconditions::default();
+        self.submit(Operation::Edit { path: path(at), edit, preconditions, dry_run });
     }
 
     fn happen(&mut self, event: Event) {
         match event {
             Event::Put(at, json) => self.edit(at, Edit::Put(json.into())),
+            Event::Try(at, json) => self.edit_or_try(at, Edit::Put(json.into()), true),
             Event::Post(at, json) => self.edit(at, Edit::Post(json.into())),
             Event::Delete(at) => self.edit(at, Edit::Delete),
             Event::Read(at) => self.submit(Operation::Status(path(at))),
@@ -184,6 +193,9 @@ impl World {
                         self.disk = self.current();
                     }
                 }
+                Effect::StoreUpload(..) | Effect::DeleteUpload(..) => {
+                    unreachable!("nothing is uploaded")
+                }
                 Effect::Open | Effect::RetryAfter(_) | Effect::Error(_) => {}
             }
         }
@@ -248,7 +260,7 @@ proptest! {
                     conf::parse(json.as_bytes()).ok().and_then(|value| conf::tree::post(&model, &path(at), value).ok()),
                 ),
                 Event::Delete(at) => (at, Edit::Delete, conf::tree::delete(&model, &path(at)).ok()),
-                Event::Read(_) | Event::Restart | Event::Answer(_) | Event::Lose | Event::Find
+                Event::Try(..) | Event::Read(_) | Event::Restart | Event::Answer(_) | Event::Lose | Event::Find
                 | Event::Retry => continue,
             };
             bench.edit(ticket, at, edit);
