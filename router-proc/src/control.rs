@@ -195,6 +195,8 @@ impl Control {
             scripts: conf::Names::Unchecked,
             // The controller has checked; what it clamped must not be refused here.
             origin: conf::Origin::Stored,
+            // What is not built yet is refused by name, not as unknown.
+            features: conf::Features { tls: true, otel: true, ..conf::Features::default() },
             ..conf::Environment::default()
         };
         Self {

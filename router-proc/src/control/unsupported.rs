@@ -8,6 +8,9 @@ pub(super) fn find(config: &Config) -> Option<String> {
     if config.settings.http.compression.is_some() {
         return Some(missing("settings/http/compression", "response compression"));
     }
+    if config.settings.telemetry.is_some() {
+        return Some(missing("settings/telemetry", "telemetry"));
+    }
     if config.access_log.is_some() {
         return Some(missing("access_log", "the access log"));
     }

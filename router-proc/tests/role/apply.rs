@@ -111,6 +111,15 @@ fn refusals_say_why_and_leave_nothing() {
                 Some(r#"routes: "proxy" is not supported by this release"#),
             ),
             (
+                r#"{"settings":{"telemetry":{"endpoint":"http://127.0.0.1:1","protocol":"http"}}}"#.to_owned(),
+                Some("settings/telemetry: telemetry is not supported by this release"),
+            ),
+            (
+                r#"{"listeners":{"127.0.0.1:1":{"pass":"routes","tls":{"certificate":"c"}}},"routes":[]}"#
+                    .to_owned(),
+                Some("listeners/127.0.0.1:1/tls: TLS is not supported by this release"),
+            ),
+            (
                 app(r#","threads":2"#),
                 Some("applications/a/threads: more than one thread is not supported by this release"),
             ),
