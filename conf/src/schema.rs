@@ -21,6 +21,20 @@ pub fn root() -> &'static Object {
     &crate::config::CONFIG
 }
 
+/// Every object of the schema, and every one that others are based on, each once, in the order in
+/// which they are reached.
+pub fn objects() -> Vec<&'static Object> {
+    let mut objects: Vec<&'static Object> = Vec::new();
+    for place in places() {
+        for object in place.object.base.into_iter().chain([place.object]) {
+            if !objects.iter().any(|other| std::ptr::eq(*other, object)) {
+                objects.push(object);
+            }
+        }
+    }
+    objects
+}
+
 /// A kind of object: a name, and members in the order in which they are documented.
 #[derive(Debug)]
 pub struct Object {

@@ -9,7 +9,9 @@
 //! refuses, the validator refuses.
 
 use crate::schema::place::{example, parse};
-use crate::schema::{Default, Map, Member, Object, Release, Required, Shape, Syntax, places, root};
+use crate::schema::{
+    Default, Map, Member, Object, Release, Required, Shape, Syntax, objects, root,
+};
 use crate::value::Value;
 
 /// The JSON Schema of a whole configuration.
@@ -25,13 +27,12 @@ pub fn json_schema() -> Value {
 
 /// The schema of each object by its name. References to others begin with `prefix`.
 pub fn definitions(prefix: &str) -> Value {
-    let mut objects: Vec<&'static Object> = Vec::new();
-    for place in places() {
-        if !objects.iter().any(|object| object.name == place.object.name) {
-            objects.push(place.object);
-        }
-    }
-    objects.into_iter().map(|object| (object.name, definition(object, prefix))).collect()
+    let all = objects();
+    let is_base = |object: &&Object| {
+        all.iter().any(|other| other.base.is_some_and(|base| std::ptr::eq(base, *object)))
+    };
+    let objects = all.iter().copied().filter(|object| !is_base(object));
+    objects.map(|object| (object.name, definition(object, prefix))).collect()
 }
 
 fn definition(of: &'static Object, prefix: &str) -> Value {
