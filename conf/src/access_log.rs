@@ -2,12 +2,49 @@
 
 use crate::condition::Condition;
 use crate::node::{Kinds, Node, Valid};
+use crate::schema::{CONDITION, Map, Member, Object, TEMPLATE, like, map, one_of};
 use crate::template::Template;
 use crate::text::Text;
 
 /// The format of a log that asks for no other.
 const FORMAT: &str = "$remote_addr - - [$time_local] \"$request_line\" $status $body_bytes_sent \
                       \"$header_referer\" \"$header_user_agent\"";
+
+pub(crate) static ACCESS_LOG: Object = Object::new(
+    "access_log",
+    "What is written about each request, and where.",
+    &[
+        Member::new("path", like("string, not empty", "^[\\s\\S]"))
+            .required_or(r#"The "path" string must not be empty."#)
+            .about("The file.")
+            .example(r#""/var/log/unit/access.log""#)
+            .refuses(&[("1", r#"The "path" value must be a string, but not an integer number."#)]),
+        Member::new("format", one_of(&[TEMPLATE, map(&FORMATS)]))
+            .about("What a line looks like: text, or a JSON object with these members.")
+            .default(FORMAT_JSON)
+            .example(r#"{"at": "$time_local", "request": "$request_line", "status": "$status"}"#)
+            .refuses(&[
+                (r#""$$""#, r#"Invalid variable at position 0 in the "format" value."#),
+                (r#"{"at": "$now"}"#, r#"Unknown variable "now" in the "at" value."#),
+            ]),
+        Member::new("if", CONDITION)
+            .about("Which requests are logged; a condition as that of a `match`.")
+            .default_is("all")
+            .example(r#""!$header_x_health_check""#)
+            .refuses(&[(r#""$nothing""#, r#"Unknown variable "nothing" in the "if" value."#)]),
+    ],
+)
+.not_yet("the access log");
+
+static FORMATS: Map = Map::new("member", "status", TEMPLATE)
+    .saying("In the access log format, the value must be a string.")
+    .refuses(&[("", "In the access log format, the name must not be empty.")]);
+
+/// [`FORMAT`] as JSON.
+const FORMAT_JSON: &str = concat!(
+    r#""$remote_addr - - [$time_local] \"$request_line\" $status $body_bytes_sent "#,
+    r#"\"$header_referer\" \"$header_user_agent\"""#,
+);
 
 /// What is written about each request, and where.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +75,6 @@ impl Default for AccessLogFormat {
 
 impl AccessLog {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["path", "format", "if"];
         node.expect(Kinds::STRING | Kinds::OBJECT)?;
         let mut log =
             Self { path: Text::default(), format: AccessLogFormat::default(), condition: None };
@@ -51,7 +87,7 @@ impl AccessLog {
                 b"path" => log.path = member.text()?.clone(),
                 b"format" => log.format = read_format(&member)?,
                 b"if" => log.condition = Some(Condition::read(&member)?),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&ACCESS_LOG)),
             }
         }
         if log.path.is_empty() {

@@ -3,11 +3,174 @@
 use crate::node::{Node, Valid};
 use crate::pass::Pass;
 use crate::pattern::{Case, Encoding, PatternSet, Syntax};
+use crate::schema::{
+    BOOLEAN, Feature, Map, Member, NULL, Object, PATTERN, STRING, Shape, TEMPLATE, array,
+    filled_array, integer, like, map, object, one_of,
+};
 use crate::settings::mime_types::PATTERN_DETAIL;
 use crate::socket_address::SocketAddress;
 use crate::template::Template;
 use crate::text::Text;
 use crate::{Origin, ValidationError};
+
+/// What is done with a request: exactly one of these.
+pub(crate) static ACTIONS: [Shape; 4] =
+    [object(&PASS), object(&RETURN), object(&SHARE), object(&PROXY)];
+
+static PASS: Object = Object::new(
+    "action_pass",
+    "Something else handles the request.",
+    &[Member::new("pass", TEMPLATE)
+        .required_or(NO_KIND_DETAIL)
+        .about("[Where requests go](#pass).")
+        .example(r#""applications/app""#)
+        .refuses(&[
+            (r#""applications""#, r#"Request "pass" points to invalid location "applications"."#),
+            (r#""routes//a""#, r#"Request "pass" value "routes//a" is invalid."#),
+        ])],
+)
+.based_on(&ANY);
+
+static RETURN: Object = Object::new(
+    "action_return",
+    "The request is answered at once.",
+    &[
+        Member::new("return", integer(0, 999))
+            .required_or(NO_KIND_DETAIL)
+            .about("The status. From 400 to 599 it comes with an error page, else without a body.")
+            .example("301")
+            .refuses(&[
+                ("1000", STATUS_DETAIL),
+                (r#""301""#, r#"The "return" value must be an integer number, but not a string."#),
+            ]),
+        Member::new("location", TEMPLATE)
+            .about("The field `Location`; not sent with an error page.")
+            .default_is("none")
+            .example(r#""https://$host$request_uri""#)
+            .refuses(&[(
+                r#""${host""#,
+                r#"Invalid variable at position 0 in the "location" value."#,
+            )]),
+    ],
+)
+.based_on(&ANY);
+
+const STATUS_DETAIL: &str = "The \"return\" value is out of allowed HTTP status code range 0-999.";
+
+static SHARE: Object = Object::new(
+    "action_share",
+    "The request is answered with a file. Only GET and HEAD are.",
+    &[
+        Member::new("share", one_of(&[TEMPLATE, filled_array(&TEMPLATE, SHARE_DETAIL)]))
+            .required_or(NO_KIND_DETAIL)
+            .about(
+                "The whole path of the file, so append `$uri` to a directory; of an array, the \
+                 first file that is there.",
+            )
+            .example(r#"["/srv/www$uri", "/srv/common$uri"]"#)
+            .refuses(&[
+                ("[]", r#"The "share" array must contain at least one element."#),
+                ("[1]", SHARE_DETAIL),
+            ]),
+        Member::new("index", STRING)
+            .about("What is added to a path that ends with a slash.")
+            .default(r#""index.html""#)
+            .example(r#""home.html""#)
+            .refuses(&[(
+                r#"["a.html"]"#,
+                r#"The "index" value must be a string, but not an array."#,
+            )]),
+        Member::new("types", one_of(&[PATTERN, array(&PATTERN, PATTERN_DETAIL)]))
+            .about("The MIME types that are served; others are answered 403.")
+            .default("[]")
+            .example(r#"["image/*", "!image/gif"]"#)
+            .refuses(&[("[1]", PATTERN_DETAIL)]),
+        Member::new("fallback", one_of(&ACTIONS))
+            .about("What is done in place of answering 403, 404 or 405.")
+            .default_is("none")
+            .example(r#"{"return": 404}"#)
+            .refuses(&[(r#"{"rewrite": "/"}"#, NO_KIND_DETAIL)]),
+        Member::new("chroot", TEMPLATE)
+            .about("The directory that files must be under.")
+            .default_is("none")
+            .example(r#""/srv/www""#)
+            .refuses(&[(
+                r#""/srv/$nothing""#,
+                r#"Unknown variable "nothing" in the "chroot" value."#,
+            )])
+            .needs(Feature::Openat2),
+        Member::new("follow_symlinks", BOOLEAN)
+            .about("Whether symbolic links are followed.")
+            .default("true")
+            .example("false")
+            .refuses(&[(
+                r#""no""#,
+                r#"The "follow_symlinks" value must be a boolean, but not a string."#,
+            )])
+            .needs(Feature::Openat2),
+        Member::new("traverse_mounts", BOOLEAN)
+            .about("Whether mount points are crossed.")
+            .default("true")
+            .example("false")
+            .refuses(&[(
+                "0",
+                r#"The "traverse_mounts" value must be a boolean, but not an integer number."#,
+            )])
+            .needs(Feature::Openat2),
+    ],
+)
+.based_on(&ANY);
+
+const SHARE_DETAIL: &str = "The \"share\" array must contain only string values.";
+
+static PROXY: Object = Object::new(
+    "action_proxy",
+    "Another server answers the request.",
+    &[Member::new("proxy", like("`http://` and an address", "^http://"))
+        .required_or(NO_KIND_DETAIL)
+        .about("Where that server listens; an [address](#addresses), not a host name.")
+        .example(r#""http://127.0.0.1:9000""#)
+        .refuses(&[
+            (r#""127.0.0.1:9000""#, r#"The "proxy" address is invalid "127.0.0.1:9000""#),
+            (r#""http://example.com:80""#, r#"The "proxy" address is invalid "example.com:80""#),
+        ])],
+)
+.based_on(&ANY)
+.not_yet("\"proxy\"");
+
+/// What actions of all kinds have.
+static ANY: Object = Object::new(
+    "action_any",
+    "What actions of all kinds have.",
+    &[
+        Member::new("rewrite", TEMPLATE)
+            .about("The path from here on; the query stays.")
+            .default_is("none")
+            .example(r#""/v2$uri""#)
+            .refuses(&[(r#""/v2$""#, r#"Invalid variable at position 3 in the "rewrite" value."#)]),
+        Member::new("response_headers", map(&RESPONSE_HEADERS))
+            .about("Fields to set, or with `null` to remove, in responses from 200 to 399.")
+            .default("{}")
+            .example(r#"{"Cache-Control": "max-age=60", "ETag": null}"#)
+            .refuses(&[
+                (
+                    r#"{"Content-Length": "0"}"#,
+                    r#"The "Content-Length" response header value is not supported"#,
+                ),
+                (r#"{"X-Page": "$page"}"#, r#"Unknown variable "page" in the "X-Page" value."#),
+            ]),
+    ],
+);
+
+static RESPONSE_HEADERS: Map = Map::new("field name", "X-Request", one_of(&[NULL, TEMPLATE]))
+    .saying(r#"The "<name>" response header value must either be a string or a null"#)
+    .refuses(&[
+        ("", "The response header name must not be empty."),
+        ("content-length", r#"The "content-length" response header value is not supported"#),
+    ]);
+
+const NO_KIND_DETAIL: &str = "The \"action\" object must have either \"pass\", \"return\", \
+                              \"share\", or \"proxy\" option set.";
 
 /// What is done with a request.
 #[derive(Clone, Debug)]
@@ -84,10 +247,7 @@ fn kind_of(node: &Node<'_>) -> Valid<ReadKind> {
     let object = node.object(&[])?;
     let mut kinds = KINDS.into_iter().filter(|(kind, _)| object.contains(kind.as_bytes()));
     let Some((_, read)) = kinds.next() else {
-        return Err(node.fault(
-            "The \"action\" object must have either \"pass\", \"return\", \"share\", or \
-             \"proxy\" option set.",
-        ));
+        return Err(node.fault(NO_KIND_DETAIL));
     };
     match kinds.next() {
         None => Ok(read),
@@ -107,14 +267,11 @@ struct Common {
 
 impl Common {
     /// Reads a member that is not one of the kind's own.
-    fn read(&mut self, member: &Node<'_>, own: &[&str]) -> Valid<()> {
+    fn read(&mut self, member: &Node<'_>, kind: &Object) -> Valid<()> {
         match member.name() {
             b"rewrite" => self.rewrite = Some(Template::read(member)?),
             b"response_headers" => self.response_headers = read_response_headers(member)?,
-            _ => {
-                let members: Vec<&str> = [own, &["rewrite", "response_headers"]].concat();
-                return Err(member.unknown(&members));
-            }
+            _ => return Err(member.unknown(kind)),
         }
         Ok(())
     }
@@ -159,7 +316,7 @@ fn read_pass(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
     for member in node.members() {
         match member.name() {
             b"pass" => pass = Some(Pass::read(&member)?),
-            _ => common.read(&member, &["pass"])?,
+            _ => common.read(&member, &PASS)?,
         }
     }
     pass.map(ActionKind::Pass).ok_or_else(|| node.missing("pass"))
@@ -171,7 +328,7 @@ fn read_return(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
         match member.name() {
             b"return" => action.status = read_status(&member)?,
             b"location" => action.location = Some(Template::read(&member)?),
-            _ => common.read(&member, &["return", "location"])?,
+            _ => common.read(&member, &RETURN)?,
         }
     }
     Ok(ActionKind::Return(action))
@@ -179,9 +336,10 @@ fn read_return(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
 
 fn read_status(node: &Node<'_>) -> Valid<u16> {
     let status = node.integer()?;
-    u16::try_from(status).ok().filter(|&status| status <= 999).ok_or_else(|| {
-        node.fault("The \"return\" value is out of allowed HTTP status code range 0-999.")
-    })
+    u16::try_from(status)
+        .ok()
+        .filter(|&status| status <= 999)
+        .ok_or_else(|| node.fault(STATUS_DETAIL))
 }
 
 fn read_share(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
@@ -210,21 +368,12 @@ impl Share {
     }
 
     fn read_member(&mut self, member: &Node<'_>, common: &mut Common) -> Valid<()> {
-        const MEMBERS: &[&str] = &[
-            "share",
-            "index",
-            "types",
-            "fallback",
-            "chroot",
-            "follow_symlinks",
-            "traverse_mounts",
-        ];
         match member.name() {
             b"share" => {
                 self.paths = Template::read_list(
                     member,
                     "The \"share\" array must contain at least one element.",
-                    "The \"share\" array must contain only string values.",
+                    SHARE_DETAIL,
                 )?;
             }
             b"index" => self.index = member.text()?.clone(),
@@ -240,7 +389,7 @@ impl Share {
             b"chroot" => self.chroot = Some(Template::read(member)?),
             b"follow_symlinks" => self.follow_symlinks = member.boolean()?,
             b"traverse_mounts" => self.traverse_mounts = member.boolean()?,
-            _ => common.read(member, MEMBERS)?,
+            _ => common.read(member, &SHARE)?,
         }
         Ok(())
     }
@@ -251,7 +400,7 @@ fn read_proxy(node: &Node<'_>, common: &mut Common) -> Valid<ActionKind> {
     for member in node.members() {
         match member.name() {
             b"proxy" => address = Some(read_proxy_address(&member)?),
-            _ => common.read(&member, &["proxy"])?,
+            _ => common.read(&member, &PROXY)?,
         }
     }
     address.map(ActionKind::Proxy).ok_or_else(|| node.missing("proxy"))

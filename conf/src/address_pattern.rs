@@ -4,7 +4,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use crate::node::{Kinds, Node, Valid};
+use crate::schema::{ADDRESS_PATTERN, Shape, array, one_of};
 use crate::socket_address::{decimal, parse_ipv4};
+
+/// An address pattern, or an array of them.
+pub(crate) const ADDRESS_PATTERNS: Shape =
+    one_of(&[ADDRESS_PATTERN, array(&ADDRESS_PATTERN, ADDRESS_DETAIL)]);
+
+const ADDRESS_DETAIL: &str = "The \"match\" pattern for \"address\" must be a string.";
 
 /// One end of a connection, as far as patterns can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,9 +218,7 @@ impl AddressSet {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
         node.expect(Kinds::STRING | Kinds::ARRAY)?;
         let read = |node: &Node<'_>| {
-            let text = node.value().as_text().ok_or_else(|| {
-                node.fault("The \"match\" pattern for \"address\" must be a string.")
-            })?;
+            let text = node.value().as_text().ok_or_else(|| node.fault(ADDRESS_DETAIL))?;
             AddressPattern::parse(text).map_err(|error| node.fault(error.to_string()))
         };
         let patterns = if node.value().as_array().is_some() {

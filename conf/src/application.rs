@@ -13,36 +13,141 @@ pub(crate) mod targets;
 pub(crate) mod threads;
 pub(crate) mod wasm;
 
-use crate::application::external::External;
-use crate::application::isolation::Isolation;
-use crate::application::java::Java;
-use crate::application::limits::Limits;
-use crate::application::perl::Perl;
-use crate::application::php::Php;
-use crate::application::processes::Processes;
-use crate::application::python::Python;
-use crate::application::ruby::Ruby;
-use crate::application::wasm::{Wasm, WasmWasiComponent};
+use crate::application::external::{EXTERNAL, External};
+use crate::application::isolation::{ISOLATION, Isolation};
+use crate::application::java::{JAVA, Java};
+use crate::application::limits::{LIMITS, Limits};
+use crate::application::perl::{PERL, Perl};
+use crate::application::php::{PHP, Php};
+use crate::application::processes::{PROCESSES, Processes};
+use crate::application::python::{PYTHON, Python};
+use crate::application::ruby::{RUBY, Ruby};
+use crate::application::wasm::{WASM, WASM_WASI_COMPONENT, Wasm, WasmWasiComponent};
 use crate::environment::{Environment, Language, Module};
 use crate::error::ValidationError;
 use crate::node::{Kinds, Node, Valid};
 use crate::print_compact;
+use crate::schema::{COUNT, Map, Member, Object, STRING, Shape, like, map, object, one_of};
 use crate::text::Text;
 use crate::value::Value;
 
-/// The members that applications of all kinds have.
-const MEMBERS: &[&str] = &[
-    "type",
-    "limits",
-    "processes",
-    "user",
-    "group",
-    "working_directory",
-    "environment",
-    "isolation",
-    "stdout",
-    "stderr",
+/// The definition of an application: one of these kinds, by its `type`.
+pub(crate) const APPLICATION: Shape = one_of(&APPLICATIONS);
+
+static APPLICATIONS: [Shape; 8] = [
+    object(&EXTERNAL),
+    object(&PYTHON),
+    object(&PHP),
+    object(&PERL),
+    object(&RUBY),
+    object(&JAVA),
+    object(&WASM),
+    object(&WASM_WASI_COMPONENT),
 ];
+
+/// What applications of all kinds have, apart from the type.
+pub(crate) static ANY: Object = Object::new(
+    "application_any",
+    "What applications of all kinds have.",
+    &[
+        Member::new("limits", object(&LIMITS))
+            .about("What a process may use.")
+            .default("{}")
+            .example(r#"{"timeout": 10, "requests": 10000}"#)
+            .refuses(&[(r#"{"memory": 1}"#, r#"Unknown parameter "memory"."#)]),
+        Member::new("processes", one_of(&[COUNT, object(&PROCESSES)]))
+            .about("How many processes there are; an integer sets `max` and `spare`.")
+            .default("1")
+            .example(r#"{"max": 8, "spare": 2, "idle_timeout": 30}"#)
+            .refuses(&[
+                ("0", r#"The "processes" number must be equal to or greater than 1."#),
+                (r#"{"spare": 2}"#, r#"The "spare" number must be less than or equal to "max"."#),
+            ]),
+        Member::new("user", STRING)
+            .about("Whom the processes run as.")
+            .default_is("`--user`")
+            .example(r#""www-data""#)
+            .refuses(&[("33", r#"The "user" value must be a string, but not an integer number."#)]),
+        Member::new("group", STRING)
+            .about("The group they run as.")
+            .default_is("the user's")
+            .example(r#""www-data""#)
+            .refuses(&[(
+                "33",
+                r#"The "group" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("working_directory", STRING)
+            .about("The directory they run in.")
+            .default_is("the daemon's")
+            .example(r#""/srv/shop""#)
+            .refuses(&[(
+                "false",
+                r#"The "working_directory" value must be a string, but not a boolean."#,
+            )]),
+        Member::new("environment", map(&ENVIRONMENT))
+            .about("Variables added to the daemon's environment.")
+            .default("{}")
+            .example(r#"{"SHOP_SETTINGS": "/srv/shop/settings.ini"}"#)
+            .refuses(&[
+                (r#"{"PORT": 80}"#, r#"The "PORT" environment value must be a string."#),
+                (
+                    r#"{"A": "\u0000"}"#,
+                    r#"The "A" environment value must not contain null character."#,
+                ),
+            ]),
+        Member::new("isolation", object(&ISOLATION))
+            .about("What separates the processes from the rest of the system.")
+            .default("{}")
+            .example(r#"{"new_privs": false}"#)
+            .refuses(&[(r#"{"chroot": "/"}"#, r#"Unknown parameter "chroot"."#)]),
+        Member::new("stdout", STRING)
+            .about("The file to append standard output to; unused with `--no-daemon`.")
+            .default_is("`/dev/null`")
+            .example(r#""/var/log/shop.out""#)
+            .refuses(&[(
+                "1",
+                r#"The "stdout" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("stderr", STRING)
+            .about("The file to append standard error output to; unused with `--no-daemon`.")
+            .default_is("the log")
+            .example(r#""/var/log/shop.log""#)
+            .refuses(&[(
+                "2",
+                r#"The "stderr" value must be a string, but not an integer number."#,
+            )]),
+    ],
+);
+
+static ENVIRONMENT: Map = Map::new("name", "LANG", like("string without null", "^[^\\u0000]*$"))
+    .saying(r#"The "<name>" environment value must be a string."#)
+    .refuses(&[
+        ("", "The environment name must not be empty."),
+        ("A=B", "The environment name must not contain '=' character."),
+        ("A\0", "The environment name must not contain null character."),
+    ]);
+
+/// The `type` of an application. It chooses the kind, and so says what else there may be.
+pub(crate) const fn type_member(shape: Shape) -> Member {
+    Member::new("type", shape)
+        .required_or(TYPE_DETAIL)
+        .about(
+            "The language, perhaps with the beginning of a version; of several modules that answer \
+             to it the newest is taken.",
+        )
+        .refuses(&[
+            ("3", r#"The "type" value must be a string, but not an integer number."#),
+            (
+                r#""cobol""#,
+                r#"The module to run "cobol" is not found among the available application modules."#,
+            ),
+        ])
+}
+
+const TYPE_DETAIL: &str = "Application must have the \"type\" property set.";
+
+/// A string that becomes a C string.
+pub(crate) const ARGUMENT: Shape = like("string without null", "^[^\\u0000]*$");
 
 /// An application.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,7 +236,7 @@ impl Application {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
         let object = node.object(&[])?;
         if !object.contains(b"type") {
-            return Err(node.fault("Application must have the \"type\" property set."));
+            return Err(node.fault(TYPE_DETAIL));
         }
         let (type_name, language, module) = read_type(node)?;
         let mut common = Common::default();
@@ -179,7 +284,7 @@ impl Application {
 
 fn read_type(node: &Node<'_>) -> Valid<(Text, Language, Option<Module>)> {
     let Some(member) = node.members().find(|member| member.name() == b"type") else {
-        return Err(node.fault("Application must have the \"type\" property set."));
+        return Err(node.fault(TYPE_DETAIL));
     };
     let type_name = member.text()?;
     let found = select(type_name, &member.env().modules);
@@ -224,7 +329,7 @@ pub(crate) struct Common {
 
 impl Common {
     /// Reads a member that is not one of the kind's own.
-    pub(crate) fn read(&mut self, member: &Node<'_>, own: &[&str]) -> Valid<()> {
+    pub(crate) fn read(&mut self, member: &Node<'_>, kind: &Object) -> Valid<()> {
         match member.name() {
             b"type" => (),
             b"limits" => self.limits = Limits::read(member)?,
@@ -236,7 +341,7 @@ impl Common {
             b"isolation" => self.isolation = Isolation::read(member)?,
             b"stdout" => self.stdout = Some(member.text()?.clone()),
             b"stderr" => self.stderr = Some(member.text()?.clone()),
-            _ => return Err(member.unknown(&[own, MEMBERS].concat())),
+            _ => return Err(member.unknown(kind)),
         }
         Ok(())
     }

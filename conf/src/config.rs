@@ -1,19 +1,68 @@
 //! The whole configuration.
 
-use crate::access_log::AccessLog;
-use crate::application::Application;
+use crate::access_log::{ACCESS_LOG, AccessLog};
+use crate::application::{APPLICATION, Application};
 use crate::environment::Environment;
 use crate::error::ValidationError;
-use crate::listener::Listener;
+use crate::listener::{LISTENER, Listener};
 use crate::node::{Context, Kinds, Node, Valid};
-use crate::route::Routes;
-use crate::settings::Settings;
+use crate::route::{ROUTES, Routes};
+use crate::schema::{Map, Member, Object, STRING, map, object, one_of};
+use crate::settings::{SETTINGS, Settings};
 use crate::text::Text;
-use crate::upstream::Upstream;
+use crate::upstream::{UPSTREAM, Upstream};
 use crate::value::{DEPTH_MAX, Value};
 
-const MEMBERS: &[&str] =
-    &["settings", "listeners", "routes", "applications", "upstreams", "access_log"];
+pub(crate) static CONFIG: Object = Object::new(
+    "config",
+    "The whole configuration.",
+    &[
+        Member::new("settings", object(&SETTINGS))
+            .about("What holds for all listeners.")
+            .example(r#"{"http": {"max_body_size": 1048576}}"#)
+            .refuses(&[(r#"{"htp": {}}"#, r#"Unknown parameter "htp"."#)]),
+        Member::new("listeners", map(&LISTENERS))
+            .about("Sockets to listen on.")
+            .default("{}")
+            .example(r#"{"*:8080": {"pass": "applications/app"}}"#)
+            .refuses(&[(r#"{"8080": {}}"#, r#"The listener address "8080" is invalid."#)]),
+        Member::new("routes", ROUTES)
+            .about("What is done with requests: one route without a name, or named ones.")
+            .default("{}")
+            .example(r#"[{"action": {"return": 404}}]"#)
+            .refuses(&[("[404]", r#"The "routes" array must contain only object values."#)]),
+        Member::new("applications", map(&APPLICATIONS))
+            .about("Programs that answer requests.")
+            .default("{}")
+            .example(r#"{"app": {"type": "python", "module": "wsgi"}}"#)
+            .refuses(&[(r#"{"app": {}}"#, r#"Application must have the "type" property set."#)]),
+        Member::new("upstreams", map(&UPSTREAMS))
+            .about("Groups of servers that share requests.")
+            .default("{}")
+            .example(r#"{"pool": {"servers": {"127.0.0.1:9001": {}, "127.0.0.1:9002": {}}}}"#)
+            .refuses(&[(
+                r#"{"pool": {}}"#,
+                r#"The "pool" upstream must contain "servers" object value."#,
+            )])
+            .partly("A `pass` to one is refused by this release."),
+        Member::new("access_log", one_of(&[STRING, object(&ACCESS_LOG)]))
+            .about("What is written about each request, and where; a string is the path.")
+            .default_is("off")
+            .example(r#""/var/log/unit/access.log""#)
+            .refuses(&[(r#"{}"#, r#"The "path" string must not be empty."#)])
+            .not_yet("the access log"),
+    ],
+);
+
+static LISTENERS: Map = Map::new("address", "*:8080", object(&LISTENER)).refuses(&[
+    ("8080", r#"The listener address "8080" is invalid."#),
+    ("localhost:8080", r#"The listener address "localhost:8080" is invalid."#),
+    ("*:0", r#"The listener address "*:0" is invalid."#),
+]);
+
+static APPLICATIONS: Map = Map::new("name", "app", APPLICATION);
+
+static UPSTREAMS: Map = Map::new("name", "pool", object(&UPSTREAM));
 
 /// A valid configuration.
 #[derive(Clone, Debug, Default)]
@@ -69,19 +118,19 @@ impl Config {
         for member in node.members() {
             match member.name() {
                 b"settings" => config.settings = Settings::read(&member)?,
-                b"listeners" => config.listeners = map(&member, Listener::read)?,
+                b"listeners" => config.listeners = read_map(&member, Listener::read)?,
                 b"routes" => config.routes = Routes::read(&member)?,
-                b"applications" => config.applications = map(&member, Application::read)?,
-                b"upstreams" => config.upstreams = map(&member, Upstream::read)?,
+                b"applications" => config.applications = read_map(&member, Application::read)?,
+                b"upstreams" => config.upstreams = read_map(&member, Upstream::read)?,
                 b"access_log" => config.access_log = Some(AccessLog::read(&member)?),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&CONFIG)),
             }
         }
         Ok(config)
     }
 }
 
-fn map<T>(node: &Node<'_>, read: fn(&Node<'_>) -> Valid<T>) -> Valid<Vec<T>> {
+fn read_map<T>(node: &Node<'_>, read: fn(&Node<'_>) -> Valid<T>) -> Valid<Vec<T>> {
     node.expect(Kinds::OBJECT)?;
     node.members().map(|member| read(&member)).collect()
 }

@@ -30,6 +30,7 @@ mod print;
 mod read;
 mod regex;
 mod route;
+pub mod schema;
 mod seconds;
 mod settings;
 mod socket_address;

@@ -5,14 +5,70 @@ pub(crate) mod tls;
 
 use crate::ValidationError;
 use crate::crossref;
-use crate::listener::forwarded::{ClientIp, Forwarded};
-use crate::listener::tls::Tls;
+use crate::listener::forwarded::{CLIENT_IP, ClientIp, FORWARDED, FORWARDED_DETAIL, Forwarded};
+use crate::listener::tls::{TLS, Tls};
 use crate::node::{Node, Valid};
 use crate::pass::Pass;
+use crate::schema::{Feature, Member, Object, STRING, TEMPLATE, number, object};
 use crate::socket_address::SocketAddress;
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &["pass", "application", "forwarded", "client_ip", "backlog", "tls"];
+pub(crate) static LISTENER: Object = Object::new(
+    "listener",
+    "A socket to listen on.",
+    &[
+        Member::new("pass", TEMPLATE)
+            .required_unless("application")
+            .about("[Where requests go](#pass).")
+            .example(r#""applications/app""#)
+            .refuses(&[
+                (r#""""#, r#"Request "pass" value "" is invalid."#),
+                (r#""nowhere""#, r#"Request "pass" points to invalid location "nowhere"."#),
+                (r#""$nothing""#, r#"Unknown variable "nothing" in the "pass" value."#),
+            ]),
+        Member::new("application", STRING)
+            .about("The name of an application: the older form of `pass`, which goes before it.")
+            .example(r#""app""#)
+            .refuses(&[(
+                r#""absent""#,
+                r#"Listening socket is assigned for a non existing application "absent"."#,
+            )]),
+        Member::new("forwarded", object(&FORWARDED))
+            .about("Whom to believe about clients and protocols.")
+            .default_is("nobody")
+            .example(r#"{"client_ip": "X-Forwarded-For", "source": "10.0.0.0/8"}"#)
+            .refuses(&[(r#"{"source": "10.0.0.0/8"}"#, FORWARDED_DETAIL)]),
+        Member::new("client_ip", object(&CLIENT_IP))
+            .about("The older form of `forwarded`; with both, it is applied after it.")
+            .default_is("nobody")
+            .example(r#"{"header": "X-Real-IP", "source": "10.0.0.0/8"}"#)
+            .refuses(&[(
+                r#"{"header": "X-Real-IP"}"#,
+                r#"Required parameter "source" is missing."#,
+            )]),
+        Member::new("backlog", number(-1, 2_147_483_647))
+            .about(
+                "Connections that may wait to be accepted; -1 is the system's limit, and so is a \
+                 fraction.",
+            )
+            .default("-1")
+            .example("1024")
+            .refuses(&[
+                ("-2", r#"The "backlog" number must be equal to or greater than -1."#),
+                ("2147483648", r#"The "backlog" number must not exceed 2147483647."#),
+            ]),
+        Member::new("tls", object(&TLS))
+            .about("TLS on all connections.")
+            .default_is("plain connections")
+            .example(r#"{"certificate": "example.com"}"#)
+            .refuses(&[
+                ("{}", r#"Required parameter "certificate" is missing."#),
+                (r#"{"certificate": "absent"}"#, r#"Certificate "absent" is not found."#),
+            ])
+            .needs(Feature::Tls)
+            .not_yet("TLS"),
+    ],
+);
 
 /// A socket to listen on.
 #[derive(Clone, Debug)]
@@ -55,7 +111,7 @@ impl Listener {
                 b"client_ip" => client_ip = Some(ClientIp::read(&member)?),
                 b"backlog" => backlog = read_backlog(&member)?,
                 b"tls" if member.env().features.tls => tls = Some(Tls::read(&member)?),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&LISTENER)),
             }
         }
         let target = pass.or(application).ok_or_else(|| node.missing("pass"))?;

@@ -1,24 +1,139 @@
 //! The `match` of a step: which requests the step is for.
 
-use crate::address_pattern::AddressSet;
+use crate::address_pattern::{ADDRESS_PATTERNS, AddressSet};
 use crate::condition::Condition;
 use crate::node::{Kinds, Node, Valid};
 use crate::pattern::{Case, Encoding, MatchError, PatternSet, Syntax, encoding_fault};
+use crate::schema::{
+    CONDITION, ENCODED_PATTERN, Map, Member, Object, PATTERN, array, like, map, one_of,
+};
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &[
-    "method",
-    "scheme",
-    "host",
-    "uri",
-    "query",
-    "arguments",
-    "headers",
-    "cookies",
-    "source",
-    "destination",
-    "if",
-];
+pub(crate) static MATCH: Object = Object::new(
+    "match",
+    "What a request must be like: all members that are set have to hold.",
+    &[
+        Member::new("method", one_of(&[PATTERN, array(&PATTERN, METHOD_DETAIL)]))
+            .about("The method; letter case does not count.")
+            .default_is("any")
+            .example(r#"["GET", "HEAD"]"#)
+            .refuses(&[("[1]", METHOD_DETAIL)]),
+        Member::new("scheme", like("`http`, `https`", "^[Hh][Tt][Tt][Pp][Ss]?$"))
+            .about("Whether the connection is TLS, or is said to be; letter case does not count.")
+            .default_is("any")
+            .example(r#""https""#)
+            .refuses(&[(r#""ftp""#, r#"The "scheme" can either be "http" or "https"."#)]),
+        Member::new("host", one_of(&[PATTERN, array(&PATTERN, HOST_DETAIL)]))
+            .about("The host, without port; letter case does not count.")
+            .default_is("any")
+            .example(r#"["example.com", "*.example.com"]"#)
+            .refuses(&[
+                ("[null]", HOST_DETAIL),
+                (r#""**.com""#, r#"The "match" pattern must not contain double "*" markers."#),
+            ]),
+        Member::new("uri", one_of(&[ENCODED_PATTERN, array(&ENCODED_PATTERN, URI_DETAIL)]))
+            .about("The decoded, normalised path. `%HH` in the pattern is decoded.")
+            .default_is("any")
+            .example(r#"["/files/*", "!*.tmp", "~^/f[0-9]{4}$"]"#)
+            .refuses(&[
+                ("[1]", URI_DETAIL),
+                (r#""/%zz""#, r#"The "match" pattern for "uri" is encoded but is invalid."#),
+                (r#""~(""#, "Invalid regular expression: missing closing parenthesis"),
+            ]),
+        Member::new("query", one_of(&[ENCODED_PATTERN, array(&ENCODED_PATTERN, QUERY_DETAIL)]))
+            .about(
+                "The decoded query; empty if there is none. `%HH` and `+` in the pattern are \
+                 decoded.",
+            )
+            .default_is("any")
+            .example(r#""page=*""#)
+            .refuses(&[
+                ("[1]", QUERY_DETAIL),
+                (r#""%""#, r#"The "match" pattern for "query" is encoded but is invalid."#),
+            ]),
+        Member::new(
+            "arguments",
+            one_of(&[map(&ARGUMENTS), array(&map(&ARGUMENTS), ARGUMENTS_DETAIL)]),
+        )
+        .about(
+            "Query arguments, by name: each of the names has to be there, and all its values have \
+             to match. An array holds when one of its objects does. `%HH` and `+` in names and \
+             patterns are decoded.",
+        )
+        .default_is("any")
+        .example(r#"{"format": "json"}"#)
+        .refuses(&[
+            ("[1]", ARGUMENTS_DETAIL),
+            (r#"{"a": "%"}"#, r#"The "match" pattern for "arguments" is encoded but is invalid."#),
+        ]),
+        Member::new("headers", one_of(&[map(&HEADERS), array(&map(&HEADERS), HEADERS_DETAIL)]))
+            .about("Header fields, likewise; letter case does not count.")
+            .default_is("any")
+            .example(r#"[{"Accept": "*json*"}, {"X-Requested-With": "*"}]"#)
+            .refuses(&[("[1]", HEADERS_DETAIL)]),
+        Member::new("cookies", one_of(&[map(&COOKIES), array(&map(&COOKIES), COOKIES_DETAIL)]))
+            .about("Cookies, likewise.")
+            .default_is("any")
+            .example(r#"{"session": "!"}"#)
+            .refuses(&[("[1]", COOKIES_DETAIL)]),
+        Member::new("source", ADDRESS_PATTERNS)
+            .about("The address of the client.")
+            .default_is("any")
+            .example(r#"["10.0.0.0/8", "!10.1.0.0/16"]"#)
+            .refuses(&[(r#""example.com""#, r#"The "address" format is invalid."#)]),
+        Member::new("destination", ADDRESS_PATTERNS)
+            .about("The address at which the connection arrived.")
+            .default_is("any")
+            .example(r#""*:8080""#)
+            .refuses(&[(r#""*:99999""#, r#"The "address" port an invalid port."#)]),
+        Member::new("if", CONDITION)
+            .about(
+                "A template: empty, `0`, `false`, `null` and `undefined` do not hold; `!` in front \
+                 negates.",
+            )
+            .default_is("any")
+            .example(r#""!$arg_debug""#)
+            .refuses(&[
+                (r#""!$""#, r#"Invalid variable at position 1 in the "if" value."#),
+                (r#""$nothing""#, r#"Unknown variable "nothing" in the "if" value."#),
+            ]),
+    ],
+);
+
+const METHOD_DETAIL: &str = r#"The "match" pattern for "method" must be strings."#;
+const HOST_DETAIL: &str = r#"The "match" pattern for "host" must be strings."#;
+const URI_DETAIL: &str = r#"The "match" pattern for "uri" must be a string."#;
+const QUERY_DETAIL: &str = r#"The "match" pattern for "query" must be a string."#;
+const ARGUMENTS_DETAIL: &str = r#"The "match" pattern for "arguments" must be an object."#;
+const HEADERS_DETAIL: &str = r#"The "match" patterns for "headers" must be objects."#;
+const COOKIES_DETAIL: &str = r#"The "match" patterns for "cookies" must be objects."#;
+
+static ARGUMENTS: Map = named(
+    Map::new(
+        "name",
+        "format",
+        one_of(&[ENCODED_PATTERN, array(&ENCODED_PATTERN, ARGUMENT_DETAIL)]),
+    ),
+    ARGUMENT_DETAIL,
+);
+static HEADERS: Map = named(
+    Map::new("name", "Accept", one_of(&[PATTERN, array(&PATTERN, HEADER_DETAIL)])),
+    HEADER_DETAIL,
+);
+static COOKIES: Map = named(
+    Map::new("name", "session", one_of(&[PATTERN, array(&PATTERN, COOKIE_DETAIL)])),
+    COOKIE_DETAIL,
+);
+
+const ARGUMENT_DETAIL: &str = r#"The "match" pattern for "arguments" must be a string."#;
+const HEADER_DETAIL: &str = r#"The "match" pattern for "headers" must be strings."#;
+const COOKIE_DETAIL: &str = r#"The "match" pattern for "cookies" must be strings."#;
+
+/// Names must say something, and `detail` is for values of other kinds.
+const fn named(map: Map, detail: &'static str) -> Map {
+    map.saying(detail)
+        .refuses(&[("", r#"The "match" pattern objects must not contain empty member names."#)])
+}
 
 /// What a request must be like; all that is set must hold. Nothing set matches every request.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +201,7 @@ impl Match {
                 b"source" => matching.source = Some(AddressSet::read(&member)?),
                 b"destination" => matching.destination = Some(AddressSet::read(&member)?),
                 b"if" => matching.condition = Some(Condition::read(&member)?),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&MATCH)),
             }
         }
         Ok(matching)

@@ -5,6 +5,7 @@ use std::ops::BitOr;
 
 use crate::environment::Environment;
 use crate::error::ValidationError;
+use crate::schema;
 use crate::text::Text;
 use crate::value::{Kind, Number, Object, Value};
 
@@ -93,9 +94,9 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The error for a member that the object does not have.
-    pub(crate) fn unknown(&self, members: &[&str]) -> ValidationError {
-        let suggestion = nearest(self.name, members);
+    /// The error for a member that `object` does not have.
+    pub(crate) fn unknown(&self, object: &schema::Object) -> ValidationError {
+        let suggestion = nearest(self.name, object.names(self.env()));
         ValidationError {
             suggestion: suggestion.map(str::to_owned),
             ..self.fault(format!("Unknown parameter \"{}\".", self.label()))
@@ -299,12 +300,12 @@ impl fmt::Display for Kinds {
 }
 
 /// The member that differs from `name` in at most a third of its letters.
-fn nearest<'m>(name: &[u8], members: &[&'m str]) -> Option<&'m str> {
+fn nearest<'m>(name: &[u8], members: impl Iterator<Item = &'m str>) -> Option<&'m str> {
     const LEN_MAX: usize = 40;
     if name.len() > LEN_MAX {
         return None;
     }
-    let distances = members.iter().map(|&member| (distance(name, member.as_bytes()), member));
+    let distances = members.map(|member| (distance(name, member.as_bytes()), member));
     let (distance, member) = distances.min_by_key(|&(distance, _)| distance)?;
     (distance <= member.len().max(3) / 3).then_some(member)
 }
@@ -350,8 +351,8 @@ mod tests {
             ("upstreams", None),
             ("x", None),
         ] {
-            assert_eq!(nearest(name.as_bytes(), &members), suggestion, "{name}");
+            assert_eq!(nearest(name.as_bytes(), members.into_iter()), suggestion, "{name}");
         }
-        assert_eq!(nearest(b"pss", &["pass"]), Some("pass"));
+        assert_eq!(nearest(b"pss", ["pass"].into_iter()), Some("pass"));
     }
 }

@@ -1,9 +1,48 @@
 //! Routes and their steps.
 
-use crate::action::Action;
-use crate::matching::Match;
+use crate::action::{ACTIONS, Action};
+use crate::matching::{MATCH, Match};
 use crate::node::{Kinds, Node, Valid};
+use crate::schema::{Map, Member, Object, Shape, array, map, object, one_of};
 use crate::text::Text;
+
+pub(crate) const ROUTES: Shape = one_of(&FORMS);
+
+/// One route without a name, or named ones.
+static FORMS: [Shape; 2] = [STEPS, map(&NAMED)];
+
+static NAMED: Map = Map::new("name", "main", STEPS);
+
+const STEPS: Shape = array(&ANY_STEP, STEPS_DETAIL);
+static ANY_STEP: Shape = object(&STEP);
+const STEPS_DETAIL: &str = "The \"routes\" array must contain only object values.";
+
+static STEP: Object = Object::new(
+    "step",
+    "A step of a route. The first one whose `match` holds decides what is done with a request; \
+     without any, it is answered 404.",
+    &[
+        Member::new("match", object(&MATCH))
+            .about("What the request must be like.")
+            .default("{}")
+            .example(r#"{"uri": "/api/*"}"#)
+            .refuses(&[(r#"{"url": "/api/*"}"#, r#"Unknown parameter "url"."#)]),
+        Member::new("action", one_of(&ACTIONS))
+            .required()
+            .about("What is done with it.")
+            .example(r#"{"return": 404}"#)
+            .refuses(&[
+                (
+                    "{}",
+                    r#"The "action" object must have either "pass", "return", "share", or "proxy" option set."#,
+                ),
+                (
+                    r#"{"return": 404, "share": "/srv/www$uri"}"#,
+                    r#"The "action" object must have just one of "pass", "return", "share", or "proxy" options set."#,
+                ),
+            ]),
+    ],
+);
 
 /// The routes of a configuration.
 #[derive(Clone, Debug)]
@@ -61,7 +100,7 @@ fn read_steps(node: &Node<'_>) -> Valid<Vec<Step>> {
     node.elements()
         .map(|element| {
             if element.value().as_object().is_none() {
-                return Err(element.fault("The \"routes\" array must contain only object values."));
+                return Err(element.fault(STEPS_DETAIL));
             }
             Step::read(&element)
         })
@@ -70,14 +109,13 @@ fn read_steps(node: &Node<'_>) -> Valid<Vec<Step>> {
 
 impl Step {
     fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["match", "action"];
         let mut matching = Match::default();
         let mut action = None;
         for member in node.members() {
             match member.name() {
                 b"match" => matching = Match::read(&member)?,
                 b"action" => action = Some(Action::read(&member)?),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&STEP)),
             }
         }
         let action = action.ok_or_else(|| node.missing("action"))?;

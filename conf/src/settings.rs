@@ -7,11 +7,52 @@ pub(crate) mod telemetry;
 pub(crate) mod websocket;
 
 use crate::node::{Node, Valid};
-use crate::settings::http::Http;
-use crate::settings::telemetry::Telemetry;
+use crate::schema::{COUNT, Feature, Member, Object, STRING, array, object, one_of};
+use crate::settings::http::{HTTP, Http};
+use crate::settings::telemetry::{TELEMETRY, Telemetry};
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &["listen_threads", "http", "telemetry", "js_module"];
+pub(crate) static SETTINGS: Object = Object::new(
+    "settings",
+    "What holds for all listeners.",
+    &[
+        Member::new("listen_threads", COUNT)
+            .about("Event loops of the router.")
+            .default_is("the number of processors")
+            .example("4")
+            .refuses(&[
+                ("0", r#"The "listen_threads" number must be equal to or greater than 1."#),
+                ("2147483648", r#"The "listen_threads" number must not exceed 2147483647."#),
+            ]),
+        Member::new("http", object(&HTTP))
+            .about("How HTTP is spoken.")
+            .default("{}")
+            .example(r#"{"server_version": false}"#)
+            .refuses(&[(r#"{"keepalive": 1}"#, r#"Unknown parameter "keepalive"."#)]),
+        Member::new("telemetry", object(&TELEMETRY))
+            .about("Where traces go.")
+            .default_is("off")
+            .example(r#"{"endpoint": "http://127.0.0.1:4318/v1/traces", "protocol": "http"}"#)
+            .refuses(&[(
+                r#"{"endpoint": "http://127.0.0.1:4318/v1/traces"}"#,
+                r#"Required parameter "protocol" is missing."#,
+            )])
+            .needs(Feature::Otel)
+            .not_yet("telemetry"),
+        Member::new("js_module", one_of(&[STRING, array(&STRING, JS_MODULE_DETAIL)]))
+            .about("Uploaded JavaScript modules that templates can use.")
+            .default("[]")
+            .example(r#"["script"]"#)
+            .refuses(&[
+                (r#""absent""#, r#"JS module "absent" is not found."#),
+                ("[1]", JS_MODULE_DETAIL),
+            ])
+            .needs(Feature::Njs)
+            .not_yet("JavaScript"),
+    ],
+);
+
+const JS_MODULE_DETAIL: &str = "The \"js_module\" array must contain only string values.";
 
 /// The `settings` of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +82,7 @@ impl Settings {
                 b"js_module" if features.njs.is_some() => {
                     settings.js_modules = read_js_modules(&member)?;
                 }
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&SETTINGS)),
             }
         }
         Ok(settings)
@@ -49,7 +90,7 @@ impl Settings {
 }
 
 fn read_js_modules(node: &Node<'_>) -> Valid<Vec<Text>> {
-    let names = node.texts("The \"js_module\" array must contain only string values.")?;
+    let names = node.texts(JS_MODULE_DETAIL)?;
     match names.iter().find(|name| !node.env().scripts.permit(name)) {
         Some(name) => Err(node.fault(format!("JS module \"{name}\" is not found."))),
         None => Ok(names),

@@ -25,7 +25,7 @@ pub(crate) fn environment() -> Environment {
         ]
         .map(module)
         .into(),
-        certificates: ["cert", "other"].into_iter().collect(),
+        certificates: ["cert", "other", "example.com", "example.org"].into_iter().collect(),
         scripts: ["script"].into_iter().collect(),
         features: Features {
             tls: true,

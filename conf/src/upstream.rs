@@ -2,8 +2,43 @@
 
 use crate::ValidationError;
 use crate::node::{Kinds, Node, Valid};
+use crate::schema::{Map, Member, Object, map, number, object};
 use crate::socket_address::SocketAddress;
 use crate::text::Text;
+
+pub(crate) static UPSTREAM: Object = Object::new(
+    "upstream",
+    "A group of servers that share the requests passed to it.",
+    &[Member::new("servers", map(&SERVERS))
+        .required_or(r#"The "<name>" upstream must contain "servers" object value."#)
+        .about("The servers; with none, requests are answered 502.")
+        .example(r#"{"127.0.0.1:9001": {"weight": 2}, "unix:/run/b.sock": {}}"#)
+        .refuses(&[
+            (r#"{"localhost": {}}"#, r#"The "localhost" is not valid server address."#),
+            (
+                r#"{"127.0.0.1:9001": 2}"#,
+                r#"The "127.0.0.1:9001" value must be an object, but not an integer number."#,
+            ),
+        ])],
+);
+
+static SERVERS: Map = Map::new("address", "127.0.0.1:9001", object(&SERVER)).refuses(&[
+    ("127.0.0.1", r#"The "127.0.0.1" is not valid server address."#),
+    ("example.com:80", r#"The "example.com:80" is not valid server address."#),
+]);
+
+static SERVER: Object = Object::new(
+    "server",
+    "A server of an upstream.",
+    &[Member::new("weight", number(0, 1_000_000))
+        .about("Its share of the requests; 0 is none.")
+        .default("1")
+        .example("0.5")
+        .refuses(&[
+            ("-0.5", r#"The "weight" number must be positive."#),
+            ("1000000.5", r#"The "weight" number must not exceed 1,000,000"#),
+        ])],
+);
 
 /// A group of servers.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +77,7 @@ impl Upstream {
                         .map(|server| Server::read(&server))
                         .collect::<Valid<_>>()?;
                 }
-                _ => return Err(member.unknown(&["servers"])),
+                _ => return Err(member.unknown(&UPSTREAM)),
             }
         }
         Ok(Self { name, servers })
@@ -61,7 +96,7 @@ impl Server {
         for member in node.members() {
             match member.name() {
                 b"weight" => weight = read_weight(&member)?,
-                _ => return Err(member.unknown(&["weight"])),
+                _ => return Err(member.unknown(&SERVER)),
             }
         }
         Ok(Self { key, address, weight })

@@ -93,6 +93,13 @@ pub(crate) fn plan(request: Request) -> Plan {
             Plan::Answer(Response::invalid_method())
         };
     }
+    if path == b"/openapi.json" {
+        return Plan::Answer(if request.method == "GET" {
+            Response::description()
+        } else {
+            Response::invalid_method()
+        });
+    }
     if let Some(rest) = below(&path, b"/config") {
         return config(rest, request);
     }
@@ -242,6 +249,9 @@ mod tests {
             ("POST", "/", invalid()),
             ("DELETE", "/", invalid()),
             ("HEAD", "/", invalid()),
+            ("GET", "/openapi.json", Plan::Answer(Response::description())),
+            ("PUT", "/openapi.json", invalid()),
+            ("HEAD", "/openapi.json", invalid()),
             ("GET", "/config", read("")),
             ("GET", "/config/", read("")),
             ("PUT", "/config", whole(Edit::Put(body()))),

@@ -16,6 +16,7 @@ mod endpoint;
 mod http;
 mod link;
 mod listener;
+mod openapi;
 mod permissions;
 mod precondition;
 mod response;
@@ -28,3 +29,4 @@ mod validation;
 
 pub use controller::{FromMain, ServeError, ToMain, run, serve};
 pub use http::Limits;
+pub use openapi::description;

@@ -2,6 +2,7 @@
 
 use conf::{ParseError, ValidationError, Value, print_pretty};
 
+use crate::openapi;
 use crate::precondition::{ETag, Failed};
 
 /// The status of an answer.
@@ -58,6 +59,12 @@ impl Response {
     #[must_use]
     pub(crate) fn value(value: &Value) -> Self {
         Self { status: StatusCode::Ok, body: print_pretty(value), etag: None }
+    }
+
+    /// The description of the API.
+    #[must_use]
+    pub(crate) fn description() -> Self {
+        Self { status: StatusCode::Ok, body: openapi::description(), etag: None }
     }
 
     /// A value with its tag, by which the client can tell later whether it is still the same.

@@ -20,6 +20,7 @@ mod server;
 mod task_bench;
 mod task_build;
 mod task_ci;
+mod task_docs;
 mod task_fuzz;
 mod task_install;
 mod task_run;
@@ -40,6 +41,7 @@ cargo xtask <command>
   test                           every test there is
   build [--release | --dev]      all role executables and language runtimes
   ci                             exactly what the build machines run
+  docs                           make the generated documents anew
   tidy                           repository rules that lints cannot check
   install --prefix DIR [--destdir DIR]
                                  release build, laid out under DIR
@@ -69,6 +71,7 @@ fn dispatch() -> anyhow::Result<()> {
         Some("run") => task_run::main(arguments),
         Some("test") => task_test::main(arguments),
         Some("ci") => task_ci::main(arguments),
+        Some("docs") => task_docs::main(arguments),
         Some("tidy") => task_tidy::main(arguments),
         Some("install") => task_install::main(arguments),
         Some("bench") => task_bench::main(arguments),

@@ -11,8 +11,8 @@ mod supply;
 use anyhow::{Result, bail};
 
 use crate::arguments::Arguments;
-use crate::command;
 use crate::workspace::Workspace;
+use crate::{command, task_docs};
 
 pub(crate) fn main(arguments: Arguments) -> Result<()> {
     arguments.finish()?;
@@ -27,8 +27,12 @@ pub(crate) fn run() -> Result<()> {
     manifests::check(&workspace, &mut wrong)?;
     sources::check(&workspace, &mut wrong)?;
     supply::check(&workspace, &mut wrong)?;
+    task_docs::check(&workspace, &mut wrong)?;
     if wrong.is_empty() {
-        println!("tidy: dependency direction, manifests, sources and supply are as they should be");
+        println!(
+            "tidy: dependency direction, manifests, sources, supply and generated documents are as they \
+             should be"
+        );
         return Ok(());
     }
     wrong.sort();

@@ -1,10 +1,40 @@
 //! Applications that are programs of their own.
 
-use crate::application::{Common, read_arguments};
+use crate::application::{ANY, ARGUMENT, Common, read_arguments, type_member};
 use crate::node::{Node, Valid};
+use crate::schema::{Member, Object, STRING, array, choice};
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &["executable", "arguments"];
+pub(crate) static EXTERNAL: Object = Object::new(
+    "application_external",
+    "A program of its own that is linked with libunit.",
+    &[
+        type_member(choice(&["external", "go"])).example(r#""external""#),
+        Member::new("executable", STRING)
+            .required()
+            .about("The program.")
+            .example(r#""/srv/shop/bin/shop""#)
+            .refuses(&[(
+                "1",
+                r#"The "executable" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("arguments", array(&ARGUMENT, ARGUMENTS_DETAIL))
+            .about("Its arguments, without its name.")
+            .default("[]")
+            .example(r#"["--verbose", "--mode=shop"]"#)
+            .refuses(&[
+                ("[1]", ARGUMENTS_DETAIL),
+                (
+                    r#"["\u0000"]"#,
+                    r#"The "arguments" array must not contain strings with null character."#,
+                ),
+            ]),
+    ],
+)
+.based_on(&ANY)
+.not_yet("applications of type \"external\"");
+
+const ARGUMENTS_DETAIL: &str = "The \"arguments\" array must contain only string values.";
 
 /// What is particular to `external` and `go`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +53,7 @@ impl External {
             match member.name() {
                 b"executable" => external.executable = member.text()?.clone(),
                 b"arguments" => external.arguments = read_arguments(&member)?,
-                _ => common.read(&member, MEMBERS)?,
+                _ => common.read(&member, &EXTERNAL)?,
             }
         }
         Ok(external)

@@ -1,7 +1,183 @@
 //! What separates an application from the rest of the system.
 
 use crate::node::{Kinds, Node, Valid};
+use crate::schema::{BOOLEAN, INTEGER, Member, Object, STRING, array, like, object};
 use crate::text::Text;
+
+pub(crate) static ISOLATION: Object = Object::new(
+    "isolation",
+    "What separates an application from the rest of the system.",
+    &[
+        Member::new("namespaces", object(&NAMESPACES))
+            .about("The namespaces of its own.")
+            .default("{}")
+            .example(r#"{"mount": true, "pid": true}"#)
+            .refuses(&[(r#"{"user": true}"#, r#"Unknown parameter "user"."#)])
+            .not_yet("this kind of isolation"),
+        Member::new("uidmap", array(&object(&ID_MAP), UIDMAP_DETAIL))
+            .about("How its users appear outside; with the `credential` namespace.")
+            .default_is("its own user")
+            .example(r#"[{"container": 0, "host": 1000, "size": 1}]"#)
+            .refuses(&[
+                ("[1000]", UIDMAP_DETAIL),
+                (r#"[{"container": 0, "host": 1000}]"#, r#"Required parameter "size" is missing."#),
+            ])
+            .not_yet("this kind of isolation"),
+        Member::new("gidmap", array(&object(&ID_MAP), GIDMAP_DETAIL))
+            .about("How its groups appear outside; with the `credential` namespace.")
+            .default_is("its own group")
+            .example(r#"[{"container": 0, "host": 1000, "size": 1}]"#)
+            .refuses(&[("[1000]", GIDMAP_DETAIL)])
+            .not_yet("this kind of isolation"),
+        Member::new("rootfs", STRING)
+            .about("Its root directory; an absolute path.")
+            .default_is("the system's")
+            .example(r#""/srv/shop/root""#)
+            .refuses(&[("{}", r#"The "rootfs" value must be a string, but not an object."#)])
+            .not_yet("this kind of isolation"),
+        Member::new("automount", object(&AUTOMOUNT))
+            .about("What is mounted in `rootfs`.")
+            .default("{}")
+            .example(r#"{"tmpfs": false}"#)
+            .refuses(&[(r#"{"sysfs": true}"#, r#"Unknown parameter "sysfs"."#)])
+            .unused(),
+        Member::new("new_privs", BOOLEAN)
+            .about("Whether programs it executes can gain privileges, as set-id programs do.")
+            .default("true")
+            .example("false")
+            .refuses(&[(
+                r#""no""#,
+                r#"The "new_privs" value must be a boolean, but not a string."#,
+            )]),
+        Member::new("cgroup", object(&CGROUP))
+            .about("The control group of its processes.")
+            .default_is("the daemon's")
+            .example(r#"{"path": "unit/shop"}"#)
+            .refuses(&[("{}", r#"Required parameter "path" is missing."#)])
+            .not_yet("this kind of isolation"),
+    ],
+);
+
+const UIDMAP_DETAIL: &str = "The \"uidmap\" array must contain only object values.";
+const GIDMAP_DETAIL: &str = "The \"gidmap\" array must contain only object values.";
+
+static NAMESPACES: Object = Object::new(
+    "namespaces",
+    "The namespaces an application has of its own.",
+    &[
+        Member::new("credential", BOOLEAN)
+            .about("Users and groups.")
+            .default("false")
+            .example("true")
+            .refuses(&[(
+                "1",
+                r#"The "credential" value must be a boolean, but not an integer number."#,
+            )]),
+        Member::new("pid", BOOLEAN)
+            .about("Processes.")
+            .default("false")
+            .example("true")
+            .refuses(&[("1", r#"The "pid" value must be a boolean, but not an integer number."#)]),
+        Member::new("network", BOOLEAN)
+            .about("Networks.")
+            .default("false")
+            .example("true")
+            .refuses(&[(
+                "1",
+                r#"The "network" value must be a boolean, but not an integer number."#,
+            )]),
+        Member::new("mount", BOOLEAN).about("Mounts.").default("false").example("true").refuses(&[
+            ("1", r#"The "mount" value must be a boolean, but not an integer number."#),
+        ]),
+        Member::new("uname", BOOLEAN)
+            .about("Host names.")
+            .default("false")
+            .example("true")
+            .refuses(&[(
+                "1",
+                r#"The "uname" value must be a boolean, but not an integer number."#,
+            )]),
+        Member::new("cgroup", BOOLEAN)
+            .about("Control groups.")
+            .default("false")
+            .example("true")
+            .refuses(&[(
+                "1",
+                r#"The "cgroup" value must be a boolean, but not an integer number."#,
+            )]),
+    ],
+);
+
+static AUTOMOUNT: Object = Object::new(
+    "automount",
+    "What is mounted in the root directory of an application.",
+    &[
+        Member::new("language_deps", BOOLEAN)
+            .about("What the language needs.")
+            .default("true")
+            .example("false")
+            .refuses(&[(
+                "1",
+                r#"The "language_deps" value must be a boolean, but not an integer number."#,
+            )]),
+        Member::new("tmpfs", BOOLEAN)
+            .about("A file system in memory, on `/tmp`.")
+            .default("true")
+            .example("false")
+            .refuses(&[(
+                "1",
+                r#"The "tmpfs" value must be a boolean, but not an integer number."#,
+            )]),
+        Member::new("procfs", BOOLEAN)
+            .about("The processes, on `/proc`.")
+            .default("true")
+            .example("false")
+            .refuses(&[(
+                "1",
+                r#"The "procfs" value must be a boolean, but not an integer number."#,
+            )]),
+    ],
+);
+
+static ID_MAP: Object = Object::new(
+    "id_map",
+    "A range of user or group ids and how it appears outside.",
+    &[
+        Member::new("container", INTEGER)
+            .required()
+            .about("The first id inside.")
+            .example("0")
+            .refuses(&[(
+                r#""0""#,
+                r#"The "container" value must be an integer number, but not a string."#,
+            )]),
+        Member::new("host", INTEGER)
+            .required()
+            .about("The first id outside.")
+            .example("1000")
+            .refuses(&[(
+                r#""1000""#,
+                r#"The "host" value must be an integer number, but not a string."#,
+            )]),
+        Member::new("size", INTEGER).required().about("How many ids.").example("1").refuses(&[(
+            r#""1""#,
+            r#"The "size" value must be an integer number, but not a string."#,
+        )]),
+    ],
+);
+
+static CGROUP: Object = Object::new(
+    "cgroup",
+    "A control group.",
+    &[Member::new("path", like("path", r"^[^\u0000]+$"))
+        .required()
+        .about("Its path, from the daemon's own unless it begins with a slash.")
+        .example(r#""unit/shop""#)
+        .refuses(&[
+            (r#""""#, r#"The cgroup path "" is invalid."#),
+            (r#""a/../b""#, r#"The cgroup path "a/../b" is invalid."#),
+        ])],
+);
 
 /// The `isolation` of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +259,6 @@ impl Default for Automount {
 
 impl Isolation {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] =
-            &["namespaces", "uidmap", "gidmap", "rootfs", "automount", "new_privs", "cgroup"];
         node.object(&[])?;
         let mut isolation = Self::default();
         for member in node.members() {
@@ -96,7 +270,7 @@ impl Isolation {
                 b"automount" => isolation.automount = Automount::read(&member)?,
                 b"new_privs" => isolation.new_privs = member.boolean()?,
                 b"cgroup" => isolation.cgroup_path = Some(read_cgroup(&member)?),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&ISOLATION)),
             }
         }
         Ok(isolation)
@@ -105,7 +279,6 @@ impl Isolation {
 
 impl Namespaces {
     fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["credential", "pid", "network", "mount", "uname", "cgroup"];
         node.object(&[])?;
         let mut namespaces = Self::default();
         for member in node.members() {
@@ -116,7 +289,7 @@ impl Namespaces {
                 b"mount" => namespaces.mount = member.boolean()?,
                 b"uname" => namespaces.uname = member.boolean()?,
                 b"cgroup" => namespaces.cgroup = member.boolean()?,
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&NAMESPACES)),
             }
         }
         Ok(namespaces)
@@ -125,7 +298,6 @@ impl Namespaces {
 
 impl Automount {
     fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["language_deps", "tmpfs", "procfs"];
         node.object(&[])?;
         let mut automount = Self::default();
         for member in node.members() {
@@ -133,7 +305,7 @@ impl Automount {
                 b"language_deps" => automount.language_deps = member.boolean()?,
                 b"tmpfs" => automount.tmpfs = member.boolean()?,
                 b"procfs" => automount.procfs = member.boolean()?,
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&AUTOMOUNT)),
             }
         }
         Ok(automount)
@@ -156,15 +328,14 @@ fn read_id_maps(node: &Node<'_>) -> Valid<Vec<IdMap>> {
 
 impl IdMap {
     fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["container", "host", "size"];
-        node.object(MEMBERS)?;
+        node.object(&["container", "host", "size"])?;
         let mut map = Self { container: 0, host: 0, size: 0 };
         for member in node.members() {
             match member.name() {
                 b"container" => map.container = member.integer()?,
                 b"host" => map.host = member.integer()?,
                 b"size" => map.size = member.integer()?,
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&ID_MAP)),
             }
         }
         Ok(map)
@@ -177,7 +348,7 @@ fn read_cgroup(node: &Node<'_>) -> Valid<Text> {
     for member in node.members() {
         match member.name() {
             b"path" => path = read_cgroup_path(&member)?,
-            _ => return Err(member.unknown(&["path"])),
+            _ => return Err(member.unknown(&CGROUP)),
         }
     }
     Ok(path)

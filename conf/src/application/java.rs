@@ -1,12 +1,62 @@
 //! Java applications.
 
-use crate::application::threads::read_stack_size;
-use crate::application::{Common, read_arguments};
+use crate::application::threads::{THREAD_STACK_SIZE, THREADS, read_stack_size};
+use crate::application::{ANY, ARGUMENT, Common, read_arguments, type_member};
 use crate::node::{Node, Valid};
+use crate::schema::{Member, Object, STRING, array, like};
 use crate::text::Text;
 
-const MEMBERS: &[&str] =
-    &["webapp", "classpath", "options", "unit_jars", "threads", "thread_stack_size"];
+pub(crate) static JAVA: Object = Object::new(
+    "application_java",
+    "A Java application, run by servlets.",
+    &[
+        type_member(like("`java`", "^java( ?[0-9].*)?$")).example(r#""java""#),
+        Member::new("webapp", STRING)
+            .required()
+            .about("The directory or archive of the application.")
+            .example(r#""/srv/shop/shop.war""#)
+            .refuses(&[(
+                "1",
+                r#"The "webapp" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("classpath", array(&ARGUMENT, CLASSPATH_DETAIL))
+            .about("What is searched for classes before the application itself.")
+            .default("[]")
+            .example(r#"["/srv/shop/lib/a.jar"]"#)
+            .refuses(&[
+                ("[1]", CLASSPATH_DETAIL),
+                (
+                    r#"["\u0000"]"#,
+                    r#"The "classpath" array must not contain strings with null character."#,
+                ),
+            ]),
+        Member::new("options", array(&ARGUMENT, OPTIONS_DETAIL))
+            .about("Arguments of the virtual machine.")
+            .default("[]")
+            .example(r#"["-Xmx512m"]"#)
+            .refuses(&[
+                ("[1]", OPTIONS_DETAIL),
+                (
+                    r#"["\u0000"]"#,
+                    r#"The "options" array must not contain strings with null character."#,
+                ),
+            ]),
+        Member::new("unit_jars", STRING)
+            .about("The directory of the container's jars.")
+            .example(r#""/usr/share/unit-jsc""#)
+            .refuses(&[(
+                "1",
+                r#"The "unit_jars" value must be a string, but not an integer number."#,
+            )]),
+        THREADS,
+        THREAD_STACK_SIZE,
+    ],
+)
+.based_on(&ANY)
+.not_yet("applications of type \"java\"");
+
+const CLASSPATH_DETAIL: &str = "The \"classpath\" array must contain only string values.";
+const OPTIONS_DETAIL: &str = "The \"options\" array must contain only string values.";
 
 /// What is particular to `java`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +94,7 @@ impl Java {
                 b"unit_jars" => java.unit_jars = Some(member.text()?.clone()),
                 b"threads" => java.threads = member.count()?,
                 b"thread_stack_size" => java.thread_stack_size = Some(read_stack_size(&member)?),
-                _ => common.read(&member, MEMBERS)?,
+                _ => common.read(&member, &JAVA)?,
             }
         }
         Ok(java)

@@ -3,7 +3,46 @@
 use std::time::Duration;
 
 use crate::node::{Node, Valid};
+use crate::schema::{INTEGER, Member, Object};
 use crate::seconds;
+
+pub(crate) static LIMITS: Object = Object::new(
+    "limits",
+    "What a process of an application may use.",
+    &[
+        Member::new("timeout", INTEGER)
+            .seconds()
+            .about(
+                "How long a request may wait for a process, and then for each piece of its \
+                 response; then it is answered 503. 0 is no limit, but a wait for a process of 60 \
+                 seconds.",
+            )
+            .default("0")
+            .example("10")
+            .refuses(&[(
+                r#""10""#,
+                r#"The "timeout" value must be an integer number, but not a string."#,
+            )]),
+        Member::new("requests", INTEGER)
+            .about("After how many requests a process is replaced; 0 is never.")
+            .default("0")
+            .example("10000")
+            .refuses(&[(
+                "0.5",
+                r#"The "requests" value must be an integer number, but not a fractional number."#,
+            )]),
+        Member::new("shm", INTEGER)
+            .bytes()
+            .about("Shared memory; taken for compatibility.")
+            .default("104857600")
+            .example("8388608")
+            .refuses(&[(
+                r#""8M""#,
+                r#"The "shm" value must be an integer number, but not a string."#,
+            )])
+            .unused(),
+    ],
+);
 
 /// The `limits` of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +64,6 @@ impl Default for Limits {
 impl Limits {
     /// Negative numbers are taken, as they have always been, and mean none.
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["timeout", "requests", "shm"];
         node.object(&[])?;
         let mut limits = Self::default();
         for member in node.members() {
@@ -36,7 +74,7 @@ impl Limits {
                     limits.requests = requests.filter(|&requests| requests > 0);
                 }
                 b"shm" => limits.shm = u64::try_from(member.integer()?).unwrap_or(0),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&LIMITS)),
             }
         }
         Ok(limits)

@@ -1,11 +1,30 @@
 //! Perl applications.
 
-use crate::application::Common;
-use crate::application::threads::read_stack_size;
+use crate::application::threads::{THREAD_STACK_SIZE, THREADS, read_stack_size};
+use crate::application::{ANY, Common, type_member};
 use crate::node::{Node, Valid};
+use crate::schema::{Member, Object, STRING, like};
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &["script", "threads", "thread_stack_size"];
+pub(crate) static PERL: Object = Object::new(
+    "application_perl",
+    "A Perl application, run by PSGI.",
+    &[
+        type_member(like("`perl`", "^perl( ?[0-9].*)?$")).example(r#""perl""#),
+        Member::new("script", STRING)
+            .required()
+            .about("The PSGI script.")
+            .example(r#""/srv/shop/app.psgi""#)
+            .refuses(&[(
+                "1",
+                r#"The "script" value must be a string, but not an integer number."#,
+            )]),
+        THREADS,
+        THREAD_STACK_SIZE,
+    ],
+)
+.based_on(&ANY)
+.not_yet("applications of type \"perl\"");
 
 /// What is particular to `perl`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +46,7 @@ impl Perl {
                 b"script" => perl.script = member.text()?.clone(),
                 b"threads" => perl.threads = member.count()?,
                 b"thread_stack_size" => perl.thread_stack_size = Some(read_stack_size(&member)?),
-                _ => common.read(&member, MEMBERS)?,
+                _ => common.read(&member, &PERL)?,
             }
         }
         Ok(perl)

@@ -1,11 +1,100 @@
 //! PHP applications.
 
-use crate::application::{Common, targets};
+use crate::application::targets::{self, EXCLUSIVE_DETAIL};
+use crate::application::{ANY, Common, type_member};
 use crate::node::{Node, Valid};
+use crate::schema::{Map, Member, Object, STRING, like, map, object};
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &["root", "script", "index", "targets", "options"];
-const TARGET_MEMBERS: &[&str] = &["root", "script", "index"];
+pub(crate) static PHP: Object = Object::new(
+    "application_php",
+    "A PHP application.",
+    &[
+        type_member(like("`php`", "^php( ?[0-9].*)?$")).example(r#""php 8.2""#),
+        Member::new("root", STRING)
+            .required_unless("targets")
+            .about("The directory of the scripts.")
+            .example(r#""/srv/shop/www""#)
+            .refuses(&[("1", r#"The "root" value must be a string, but not an integer number."#)]),
+        SCRIPT,
+        INDEX,
+        Member::new("targets", map(&TARGETS))
+            .about("Several entry points, for [`pass`](#pass).")
+            .example(r#"{"front": {"root": "/srv/shop/www"}}"#)
+            .refuses(&[
+                (r#"{"front": "/srv/shop/www"}"#, r#"The "front" target must be an object."#),
+                (r#"{"front": {}}"#, r#"Required parameter "root" is missing."#),
+            ])
+            .excludes(&["root", "script", "index"], EXCLUSIVE_DETAIL),
+        Member::new("options", object(&OPTIONS))
+            .about("Settings of the engine.")
+            .default("{}")
+            .example(r#"{"admin": {"memory_limit": "256M"}}"#)
+            .refuses(&[(r#"{"ini": {}}"#, r#"Unknown parameter "ini"."#)]),
+    ],
+)
+.based_on(&ANY)
+.not_yet("applications of type \"php\"");
+
+static TARGETS: Map = targets::by_name(object(&TARGET));
+
+static TARGET: Object = Object::new(
+    "php_target",
+    "An entry point of a PHP application.",
+    &[
+        Member::new("root", STRING)
+            .required()
+            .about("The directory of the scripts.")
+            .example(r#""/srv/shop/www""#)
+            .refuses(&[("1", r#"The "root" value must be a string, but not an integer number."#)]),
+        SCRIPT,
+        INDEX,
+    ],
+);
+
+const SCRIPT: Member = Member::new("script", STRING)
+    .about("The script for all requests, below the root.")
+    .default_is("what the path says")
+    .example(r#""front.php""#)
+    .refuses(&[("null", r#"The "script" value must be a string, but not a null."#)]);
+
+const INDEX: Member = Member::new("index", STRING)
+    .about("What is added to a path that ends with a slash.")
+    .default(r#""index.php""#)
+    .example(r#""home.php""#)
+    .refuses(&[("[]", r#"The "index" value must be a string, but not an array."#)]);
+
+static OPTIONS: Object = Object::new(
+    "php_options",
+    "Settings of the PHP engine.",
+    &[
+        Member::new("file", STRING)
+            .about("The file of settings.")
+            .default_is("the engine's")
+            .example(r#""/etc/php.ini""#)
+            .refuses(&[("1", r#"The "file" value must be a string, but not an integer number."#)]),
+        Member::new("admin", map(&SETTINGS))
+            .about("Settings that scripts cannot change.")
+            .default("{}")
+            .example(r#"{"memory_limit": "256M"}"#)
+            .refuses(&[(
+                r#"{"memory_limit": 256}"#,
+                r#"The "memory_limit" PHP option must be a string."#,
+            )]),
+        Member::new("user", map(&SETTINGS))
+            .about("Settings that scripts can change.")
+            .default("{}")
+            .example(r#"{"display_errors": "0"}"#)
+            .refuses(&[(
+                r#"{"display_errors": false}"#,
+                r#"The "display_errors" PHP option must be a string."#,
+            )]),
+    ],
+);
+
+static SETTINGS: Map = Map::new("name", "memory_limit", STRING)
+    .saying(r#"The "<name>" PHP option must be a string."#)
+    .refuses(&[("", "The PHP option name must not be empty.")]);
 
 /// What is particular to `php`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +143,7 @@ impl Php {
                 b"root" | b"script" | b"index" => single.read_member(&member)?,
                 b"targets" => php.targets = targets::read(&member, PhpTarget::read)?,
                 b"options" => php.options = PhpOptions::read(&member)?,
-                _ => common.read(&member, MEMBERS)?,
+                _ => common.read(&member, &PHP)?,
             }
         }
         if !has_targets {
@@ -88,7 +177,7 @@ impl PhpTarget {
             b"root" => self.root = member.text()?.clone(),
             b"script" => self.script = Some(member.text()?.clone()),
             b"index" => self.index = member.text()?.clone(),
-            _ => return Err(member.unknown(TARGET_MEMBERS)),
+            _ => return Err(member.unknown(&TARGET)),
         }
         Ok(())
     }
@@ -103,7 +192,7 @@ impl PhpOptions {
                 b"file" => options.file = Some(member.text()?.clone()),
                 b"admin" => options.admin = read_settings(&member)?,
                 b"user" => options.user = read_settings(&member)?,
-                _ => return Err(member.unknown(&["file", "admin", "user"])),
+                _ => return Err(member.unknown(&OPTIONS)),
             }
         }
         Ok(options)

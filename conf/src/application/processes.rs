@@ -3,10 +3,44 @@
 use std::time::Duration;
 
 use crate::node::{COUNT_MAX, Kinds, Node, Valid};
+use crate::schema::{COUNT, Member, Object, integer};
 use crate::seconds;
 
 /// The longest an idle process is kept, in seconds: what fits 32 bits of milliseconds.
 const IDLE_TIMEOUT_MAX: i64 = 2_147_483;
+
+pub(crate) static PROCESSES: Object = Object::new(
+    "processes",
+    "How many processes an application has.",
+    &[
+        Member::new("max", COUNT)
+            .about("The most there may be.")
+            .default("1")
+            .example("8")
+            .refuses(&[
+                ("0", r#"The "max" number must be equal to or greater than 1."#),
+                ("2147483648", r#"The "max" number must not exceed 2147483647."#),
+            ]),
+        Member::new("spare", integer(0, COUNT_MAX as i64))
+            .about("Idle ones that are kept ready; not more than `max`.")
+            .default("0")
+            .example("1")
+            .refuses(&[
+                ("-1", r#"The "spare" number must not be negative."#),
+                ("2", r#"The "spare" number must be less than or equal to "max"."#),
+                ("2147483648", r#"The "spare" number must not exceed 2147483647."#),
+            ]),
+        Member::new("idle_timeout", integer(0, IDLE_TIMEOUT_MAX))
+            .seconds()
+            .about("How long others stay when they are idle.")
+            .default("15")
+            .example("30")
+            .refuses(&[
+                ("-1", r#"The "idle_timeout" number must not be negative."#),
+                ("2147484", r#"The "idle_timeout" number must not exceed 2147483."#),
+            ]),
+    ],
+);
 
 /// The `processes` of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +69,6 @@ impl Processes {
     }
 
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["max", "spare", "idle_timeout"];
         node.expect(Kinds::INTEGER | Kinds::OBJECT)?;
         if let Some(count) = node.as_integer() {
             return node.checked_count(count).map(Self::fixed);
@@ -47,7 +80,7 @@ impl Processes {
                 b"max" => max = Some((member, member.integer()?)),
                 b"spare" => spare = Some((member, member.integer()?)),
                 b"idle_timeout" => idle_timeout = Some((member, member.integer()?)),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&PROCESSES)),
             }
         }
         let spare_number = match spare {

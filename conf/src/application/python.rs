@@ -1,23 +1,99 @@
 //! Python applications.
 
-use crate::application::threads::read_stack_size;
-use crate::application::{Common, targets};
+use crate::application::targets::{self, EXCLUSIVE_DETAIL};
+use crate::application::threads::{THREAD_STACK_SIZE, THREADS, read_stack_size};
+use crate::application::{ANY, Common, type_member};
 use crate::node::{Node, Valid};
+use crate::schema::{
+    BOOLEAN, Map, Member, Object, STRING, array, choice, like, map, object, one_of,
+};
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &[
-    "module",
-    "callable",
-    "factory",
-    "prefix",
-    "targets",
-    "home",
-    "path",
-    "protocol",
-    "threads",
-    "thread_stack_size",
-];
-const TARGET_MEMBERS: &[&str] = &["module", "callable", "factory", "prefix"];
+pub(crate) static PYTHON: Object = Object::new(
+    "application_python",
+    "A Python application.",
+    &[
+        type_member(like("`python`", "^python( ?[0-9].*)?$")).example(r#""python 3""#),
+        Member::new("module", STRING)
+            .required_unless("targets")
+            .about("The module to import.")
+            .example(r#""shop.wsgi""#)
+            .refuses(&[(
+                "1",
+                r#"The "module" value must be a string, but not an integer number."#,
+            )]),
+        CALLABLE,
+        FACTORY,
+        PREFIX,
+        Member::new("targets", map(&TARGETS))
+            .about("Several entry points, for [`pass`](#pass).")
+            .example(r#"{"front": {"module": "shop.wsgi"}}"#)
+            .refuses(&[
+                (r#"{"front": "shop.wsgi"}"#, r#"The "front" target must be an object."#),
+                (r#"{"front": {}}"#, r#"Required parameter "module" is missing."#),
+            ])
+            .excludes(&["module", "callable", "factory", "prefix"], EXCLUSIVE_DETAIL),
+        Member::new("home", STRING)
+            .about("The virtual environment or installation.")
+            .default_is("the system's")
+            .example(r#""/srv/shop/venv""#)
+            .refuses(&[("3", r#"The "home" value must be a string, but not an integer number."#)]),
+        Member::new("path", one_of(&[STRING, array(&STRING, PATH_DETAIL)]))
+            .about("What is put in front of `sys.path`.")
+            .default("[]")
+            .example(r#"["/srv/shop", "/srv/lib"]"#)
+            .refuses(&[("[1]", PATH_DETAIL)]),
+        Member::new("protocol", choice(&["wsgi", "asgi"]))
+            .about("How the callable is called.")
+            .default_is("found out")
+            .example(r#""wsgi""#)
+            .refuses(&[(r#""ASGI""#, r#"The "protocol" can either be "wsgi" or "asgi"."#)])
+            .partly("`asgi` is refused by this release."),
+        THREADS.partly("More than 1 is refused by this release."),
+        THREAD_STACK_SIZE,
+    ],
+)
+.based_on(&ANY);
+
+const PATH_DETAIL: &str = "The \"path\" array must contain only string values.";
+
+static TARGETS: Map = targets::by_name(object(&TARGET));
+
+static TARGET: Object = Object::new(
+    "python_target",
+    "An entry point of a Python application.",
+    &[
+        Member::new("module", STRING)
+            .required()
+            .about("The module to import.")
+            .example(r#""shop.wsgi""#)
+            .refuses(&[(
+                "1",
+                r#"The "module" value must be a string, but not an integer number."#,
+            )]),
+        CALLABLE,
+        FACTORY,
+        PREFIX,
+    ],
+);
+
+const CALLABLE: Member = Member::new("callable", STRING)
+    .about("The application in the module.")
+    .default(r#""application""#)
+    .example(r#""create_app""#)
+    .refuses(&[("[]", r#"The "callable" value must be a string, but not an array."#)]);
+
+const FACTORY: Member = Member::new("factory", BOOLEAN)
+    .about("Whether the callable makes the application.")
+    .default("false")
+    .example("true")
+    .refuses(&[(r#""yes""#, r#"The "factory" value must be a boolean, but not a string."#)]);
+
+const PREFIX: Member = Member::new("prefix", like("path", "^(/|$)"))
+    .about("The path that the application is under: its `SCRIPT_NAME`.")
+    .default(r#""""#)
+    .example(r#""/admin""#)
+    .refuses(&[(r#""admin""#, r#"The "prefix" must be a string beginning with "/"."#)]);
 
 /// What is particular to `python`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,13 +163,12 @@ impl Python {
                 b"targets" => python.targets = targets::read(&member, PythonTarget::read)?,
                 b"home" => python.home = Some(member.text()?.clone()),
                 b"path" => {
-                    let detail = "The \"path\" array must contain only string values.";
-                    python.path = member.texts(detail)?;
+                    python.path = member.texts(PATH_DETAIL)?;
                 }
                 b"protocol" => python.protocol = Some(PythonProtocol::read(&member)?),
                 b"threads" => python.threads = member.count()?,
                 b"thread_stack_size" => python.thread_stack_size = Some(read_stack_size(&member)?),
-                _ => common.read(&member, MEMBERS)?,
+                _ => common.read(&member, &PYTHON)?,
             }
         }
         if !has_targets {
@@ -129,7 +204,7 @@ impl PythonTarget {
             b"callable" => self.callable = member.text()?.clone(),
             b"factory" => self.factory = member.boolean()?,
             b"prefix" => self.prefix = read_prefix(member)?,
-            _ => return Err(member.unknown(TARGET_MEMBERS)),
+            _ => return Err(member.unknown(&TARGET)),
         }
         Ok(())
     }

@@ -1,10 +1,33 @@
 //! Ruby applications.
 
-use crate::application::Common;
+use crate::application::threads::THREADS;
+use crate::application::{ANY, Common, type_member};
 use crate::node::{Node, Valid};
+use crate::schema::{Member, Object, STRING, like};
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &["script", "threads", "hooks"];
+pub(crate) static RUBY: Object = Object::new(
+    "application_ruby",
+    "A Ruby application, run by Rack.",
+    &[
+        type_member(like("`ruby`", "^ruby( ?[0-9].*)?$")).example(r#""ruby""#),
+        Member::new("script", STRING)
+            .required()
+            .about("The Rack script.")
+            .example(r#""/srv/shop/config.ru""#)
+            .refuses(&[(
+                "1",
+                r#"The "script" value must be a string, but not an integer number."#,
+            )]),
+        THREADS,
+        Member::new("hooks", STRING)
+            .about("The file of hooks, run when processes and threads begin and end.")
+            .example(r#""/srv/shop/hooks.rb""#)
+            .refuses(&[("1", r#"The "hooks" value must be a string, but not an integer number."#)]),
+    ],
+)
+.based_on(&ANY)
+.not_yet("applications of type \"ruby\"");
 
 /// What is particular to `ruby`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +49,7 @@ impl Ruby {
                 b"script" => ruby.script = member.text()?.clone(),
                 b"threads" => ruby.threads = member.count()?,
                 b"hooks" => ruby.hooks = Some(member.text()?.clone()),
-                _ => common.read(&member, MEMBERS)?,
+                _ => common.read(&member, &RUBY)?,
             }
         }
         Ok(ruby)

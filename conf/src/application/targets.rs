@@ -1,9 +1,22 @@
 //! The targets of an application: several entry points under one roof.
 
 use crate::node::{Node, Valid};
+use crate::schema::{Map, Shape};
 
 /// The most targets an application can have.
-const TARGETS_MAX: usize = 254;
+pub(crate) const TARGETS_MAX: usize = 254;
+
+/// The `detail` for an option that belongs into each target.
+pub(crate) const EXCLUSIVE_DETAIL: &str =
+    "The \"<option>\" option is mutually exclusive with the \"targets\" object.";
+
+/// Targets of this shape, by name.
+pub(crate) const fn by_name(of: Shape) -> Map {
+    Map::new("name", "front", of)
+        .saying("The \"<name>\" target must be an object.")
+        .up_to(TARGETS_MAX)
+        .refuses(&[("", "The target name must not be empty.")])
+}
 
 /// Reads the targets, in order.
 pub(crate) fn read<T>(node: &Node<'_>, read: fn(&Node<'_>) -> Valid<T>) -> Valid<Vec<T>> {

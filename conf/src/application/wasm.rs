@@ -1,22 +1,126 @@
 //! WebAssembly applications: modules and components.
 
-use crate::application::Common;
+use crate::application::{ANY, Common, type_member};
 use crate::node::{Kinds, Node, Valid};
+use crate::schema::{Member, Object, STRING, Shape, like, object};
 use crate::text::Text;
 
-const MODULE_MEMBERS: &[&str] = &[
-    "module",
-    "request_handler",
-    "malloc_handler",
-    "free_handler",
-    "module_init_handler",
-    "module_end_handler",
-    "request_init_handler",
-    "request_end_handler",
-    "response_end_handler",
+pub(crate) static WASM: Object = Object::new(
+    "application_wasm",
+    "A WebAssembly module. Handlers are names of functions that it exports.",
+    &[
+        type_member(like("`wasm`", "^wasm( ?[0-9].*)?$")).example(r#""wasm""#),
+        Member::new("module", STRING)
+            .required()
+            .about("The file of the module.")
+            .example(r#""/srv/shop/shop.wasm""#)
+            .refuses(&[(
+                "1",
+                r#"The "module" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("request_handler", STRING)
+            .required()
+            .about("The function that serves a request.")
+            .example(r#""uwr_request_handler""#)
+            .refuses(&[(
+                "1",
+                r#"The "request_handler" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("malloc_handler", STRING)
+            .required()
+            .about("The function that allocates memory.")
+            .example(r#""luw_malloc_handler""#)
+            .refuses(&[(
+                "1",
+                r#"The "malloc_handler" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("free_handler", STRING)
+            .required()
+            .about("The function that frees memory.")
+            .example(r#""luw_free_handler""#)
+            .refuses(&[(
+                "1",
+                r#"The "free_handler" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("module_init_handler", STRING)
+            .about("The function called once the module is loaded.")
+            .example(r#""uwr_module_init_handler""#)
+            .refuses(&[(
+                "1",
+                r#"The "module_init_handler" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("module_end_handler", STRING)
+            .about("The function called at the end.")
+            .example(r#""uwr_module_end_handler""#)
+            .refuses(&[(
+                "1",
+                r#"The "module_end_handler" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("request_init_handler", STRING)
+            .about("The function called before a request.")
+            .example(r#""uwr_request_init_handler""#)
+            .refuses(&[(
+                "1",
+                r#"The "request_init_handler" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("request_end_handler", STRING)
+            .about("The function called after a request.")
+            .example(r#""uwr_request_end_handler""#)
+            .refuses(&[(
+                "1",
+                r#"The "request_end_handler" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("response_end_handler", STRING)
+            .about("The function called when a response is finished.")
+            .example(r#""uwr_response_end_handler""#)
+            .refuses(&[(
+                "1",
+                r#"The "response_end_handler" value must be a string, but not an integer number."#,
+            )]),
+        ACCESS_MEMBER,
+    ],
+)
+.based_on(&ANY)
+.not_yet("applications of type \"wasm\"");
+
+pub(crate) static WASM_WASI_COMPONENT: Object = Object::new(
+    "application_wasm_wasi_component",
+    "A WebAssembly component with the interface `wasi:http/proxy`.",
+    &[
+        type_member(like("`wasm-wasi-component`", "^wasm-wasi-component( ?[0-9].*)?$"))
+            .example(r#""wasm-wasi-component""#),
+        Member::new("component", STRING)
+            .required()
+            .about("The file of the component.")
+            .example(r#""/srv/shop/shop.wasm""#)
+            .refuses(&[(
+                "1",
+                r#"The "component" value must be a string, but not an integer number."#,
+            )]),
+        ACCESS_MEMBER,
+    ],
+)
+.based_on(&ANY)
+.not_yet("applications of type \"wasm-wasi-component\"");
+
+const ACCESS_MEMBER: Member = Member::new("access", object(&ACCESS))
+    .about("What of the system the code can reach.")
+    .default("{}")
+    .example(r#"{"filesystem": ["/var/lib/shop"]}"#)
+    .refuses(&[(r#"{"network": true}"#, r#"Unknown parameter "network"."#)]);
+
+static ACCESS: Object = Object::new(
     "access",
-];
-const COMPONENT_MEMBERS: &[&str] = &["component", "access"];
+    "What of the system WebAssembly code can reach.",
+    &[Member::new("filesystem", Shape::Array { of: &Shape::Anything, min: 0, detail: None })
+        .about("Directories; what is not a string is left out.")
+        .default("[]")
+        .example(r#"["/var/lib/shop", "/tmp"]"#)
+        .refuses(&[(
+            r#""/tmp""#,
+            r#"The "filesystem" value must be an array, but not a string."#,
+        )])],
+);
 
 /// What is particular to `wasm`. Handlers are names of exported functions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +173,7 @@ impl Wasm {
                 b"request_end_handler" => wasm.request_end_handler = Some(text()?),
                 b"response_end_handler" => wasm.response_end_handler = Some(text()?),
                 b"access" => wasm.filesystem = read_access(&member)?,
-                _ => common.read(&member, MODULE_MEMBERS)?,
+                _ => common.read(&member, &WASM)?,
             }
         }
         Ok(wasm)
@@ -84,7 +188,7 @@ impl WasmWasiComponent {
             match member.name() {
                 b"component" => component.component = member.text()?.clone(),
                 b"access" => component.filesystem = read_access(&member)?,
-                _ => common.read(&member, COMPONENT_MEMBERS)?,
+                _ => common.read(&member, &WASM_WASI_COMPONENT)?,
             }
         }
         Ok(component)
@@ -102,7 +206,7 @@ fn read_access(node: &Node<'_>) -> Valid<Vec<Text>> {
                 let elements = member.value().as_array().unwrap_or_default();
                 directories = elements.iter().filter_map(|e| e.as_text().cloned()).collect();
             }
-            _ => return Err(member.unknown(&["filesystem"])),
+            _ => return Err(member.unknown(&ACCESS)),
         }
     }
     Ok(directories)

@@ -1,8 +1,66 @@
 //! Whom a listener believes about clients and protocols: `forwarded` and the older `client_ip`.
 
-use crate::address_pattern::AddressSet;
+use crate::address_pattern::{ADDRESS_PATTERNS, AddressSet};
 use crate::node::{Node, Valid};
+use crate::schema::{BOOLEAN, Member, Object, STRING};
 use crate::text::Text;
+
+pub(crate) static FORWARDED: Object = Object::new(
+    "forwarded",
+    "Whom a listener believes about clients and protocols. Of an address list in the header field \
+     the right-most one is taken.",
+    &[
+        Member::new("client_ip", STRING)
+            .about("The header field with the address of the client.")
+            .example(r#""X-Forwarded-For""#)
+            .refuses(&[("null", r#"The "client_ip" value must be a string, but not a null."#)]),
+        Member::new("protocol", STRING)
+            .about("The header field with the protocol: `http`, or `https` or `on`.")
+            .example(r#""X-Forwarded-Proto""#)
+            .refuses(&[(
+                "443",
+                r#"The "protocol" value must be a string, but not an integer number."#,
+            )]),
+        SOURCE,
+        RECURSIVE,
+    ],
+)
+.any_of(&["client_ip", "protocol"], FORWARDED_DETAIL);
+
+pub(crate) const FORWARDED_DETAIL: &str =
+    "The \"forwarded\" object must have either \"client_ip\" or \"protocol\" option set.";
+
+pub(crate) static CLIENT_IP: Object = Object::new(
+    "client_ip",
+    "Whom a listener believes about clients; the older form of `forwarded`.",
+    &[
+        Member::new("header", STRING)
+            .required()
+            .about("The header field with the address of the client.")
+            .example(r#""X-Forwarded-For""#)
+            .refuses(&[(
+                r#"["A", "B"]"#,
+                r#"The "header" value must be a string, but not an array."#,
+            )]),
+        SOURCE,
+        RECURSIVE,
+    ],
+);
+
+const SOURCE: Member = Member::new("source", ADDRESS_PATTERNS)
+    .required()
+    .about("The peers that are believed.")
+    .example(r#"["10.0.0.0/8", "192.168.1.2-192.168.1.9", "unix"]"#)
+    .refuses(&[
+        (r#""10.0.0.0/33""#, r#"The "address" has an invalid CIDR prefix."#),
+        (r#"["10.0.0.9-10.0.0.1"]"#, r#"The "address" range is overlapping."#),
+    ]);
+
+const RECURSIVE: Member = Member::new("recursive", BOOLEAN)
+    .about("Whether to go on to the left over addresses that match `source`.")
+    .default("false")
+    .example("true")
+    .refuses(&[("1", r#"The "recursive" value must be a boolean, but not an integer number."#)]);
 
 /// The `forwarded` of a listener.
 #[derive(Clone, Debug)]
@@ -19,13 +77,9 @@ pub struct Forwarded {
 
 impl Forwarded {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["client_ip", "protocol", "source", "recursive"];
         let object = node.object(&[])?;
         if !object.contains(b"client_ip") && !object.contains(b"protocol") {
-            return Err(node.fault(
-                "The \"forwarded\" object must have either \"client_ip\" or \"protocol\" option \
-                 set.",
-            ));
+            return Err(node.fault(FORWARDED_DETAIL));
         }
         node.object(&["source"])?;
         let mut forwarded = Self {
@@ -40,7 +94,7 @@ impl Forwarded {
                 b"protocol" => forwarded.protocol = Some(member.text()?.to_ascii_lowercase()),
                 b"source" => forwarded.source = AddressSet::read(&member)?,
                 b"recursive" => forwarded.recursive = member.boolean()?,
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&FORWARDED)),
             }
         }
         Ok(forwarded)
@@ -60,7 +114,6 @@ pub struct ClientIp {
 
 impl ClientIp {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["header", "source", "recursive"];
         node.object(&["header", "source"])?;
         let mut client_ip =
             Self { header: Text::default(), source: AddressSet::default(), recursive: false };
@@ -69,7 +122,7 @@ impl ClientIp {
                 b"header" => client_ip.header = member.text()?.to_ascii_lowercase(),
                 b"source" => client_ip.source = AddressSet::read(&member)?,
                 b"recursive" => client_ip.recursive = member.boolean()?,
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&CLIENT_IP)),
             }
         }
         Ok(client_ip)

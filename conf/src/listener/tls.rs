@@ -4,9 +4,91 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::node::{Kinds, Node, Valid};
+use crate::schema::{
+    BOOLEAN, Feature, Map, Member, Object, STRING, Shape, array, at_least, filled_array, like, map,
+    object, one_of,
+};
 use crate::seconds;
 use crate::text::Text;
 use crate::value::Value;
+
+pub(crate) static TLS: Object = Object::new(
+    "tls",
+    "The TLS side of a listener.",
+    &[
+        Member::new(
+            "certificate",
+            one_of(&[STRING, filled_array(&STRING, CERTIFICATE_DETAIL)]),
+        )
+        .required()
+        .about(
+            "The names of uploaded certificate bundles. Which of them a connection gets is chosen \
+             by the server name it asks for; the first is the default.",
+        )
+        .example(r#"["example.com", "example.org"]"#)
+        .refuses(&[
+            (r#""absent""#, r#"Certificate "absent" is not found."#),
+            ("[]", r#"The "certificate" array must contain at least one element."#),
+            ("[1]", CERTIFICATE_DETAIL),
+        ]),
+        Member::new("conf_commands", map(&CONF_COMMANDS))
+            .about("Commands to the TLS library with their values.")
+            .default("{}")
+            .example(r#"{"MinProtocol": "TLSv1.3"}"#)
+            .refuses(&[(
+                r#"{"MinProtocol": 1.3}"#,
+                r#"The "MinProtocol" value must be a string, but not a fractional number."#,
+            )])
+            .needs(Feature::ConfCommands),
+        Member::new("session", object(&SESSION))
+            .about("How sessions are resumed.")
+            .default("{}")
+            .example(r#"{"cache_size": 10240, "timeout": 60}"#)
+            .refuses(&[(r#"{"cache": 1}"#, r#"Unknown parameter "cache"."#)]),
+    ],
+);
+
+const CERTIFICATE_DETAIL: &str = "The \"certificate\" array must contain only string values.";
+
+static CONF_COMMANDS: Map = Map::new("command", "MinProtocol", STRING);
+
+static SESSION: Object = Object::new(
+    "session",
+    "How TLS sessions are resumed.",
+    &[
+        Member::new("cache_size", at_least(0))
+            .about("How many sessions are kept; 0 switches the cache off.")
+            .default("0")
+            .example("10240")
+            .refuses(&[("-1", r#"The "cache_size" number must not be negative."#)]),
+        Member::new("timeout", at_least(1))
+            .seconds()
+            .about("How long a session can be resumed.")
+            .default("300")
+            .example("60")
+            .refuses(&[("0", r#"The "timeout" number must be greater than zero."#)]),
+        Member::new("tickets", one_of(&[BOOLEAN, TICKET_KEY, array(&TICKET_KEY, TICKETS_DETAIL)]))
+            .about(
+                "Whether sessions are handed to clients as tickets. `true` leaves the keys to the \
+                 library; keys of 48 or 80 bytes in Base64 are shared with other servers: the last \
+                 one encrypts, all of them decrypt.",
+            )
+            .default("false")
+            .example("true")
+            .refuses(&[
+                (
+                    r#""secret""#,
+                    r#"Invalid length 4 of the ticket key "secret".  Must be 48 or 80 bytes."#,
+                ),
+                (r#"["a key"]"#, r#"Invalid Base64 format for the ticket key "a key"."#),
+                ("[48]", TICKETS_DETAIL),
+            ])
+            .needs(Feature::Tickets),
+    ],
+);
+
+const TICKET_KEY: Shape = like("Base64 key", "^[A-Za-z0-9+/]{64,107}={0,2}$");
+const TICKETS_DETAIL: &str = "The \"key\" array must contain only string values.";
 
 /// The `tls` of a listener.
 #[derive(Clone, Debug)]
@@ -21,7 +103,6 @@ pub struct Tls {
 
 impl Tls {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["certificate", "conf_commands", "session"];
         node.object(&["certificate"])?;
         let mut tls = Self {
             certificates: Vec::new(),
@@ -42,7 +123,7 @@ impl Tls {
                     tls.conf_commands = commands.collect::<Valid<_>>()?;
                 }
                 b"session" => tls.session = Session::read(&member)?,
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&TLS)),
             }
         }
         Ok(tls)
@@ -50,7 +131,7 @@ impl Tls {
 }
 
 fn read_certificates(node: &Node<'_>) -> Valid<Vec<Text>> {
-    let names = node.texts("The \"certificate\" array must contain only string values.")?;
+    let names = node.texts(CERTIFICATE_DETAIL)?;
     if names.is_empty() {
         return Err(node.fault("The \"certificate\" array must contain at least one element."));
     }
@@ -109,7 +190,6 @@ impl fmt::Debug for TicketKey {
 
 impl Session {
     fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["cache_size", "timeout", "tickets"];
         node.object(&[])?;
         let mut session = Self::default();
         for member in node.members() {
@@ -126,7 +206,7 @@ impl Session {
                 }
                 b"tickets" if !member.env().features.tickets => return Err(member.not_built()),
                 b"tickets" => session.tickets = read_tickets(&member)?,
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&SESSION)),
             }
         }
         Ok(session)
@@ -141,7 +221,7 @@ fn read_tickets(node: &Node<'_>) -> Valid<Tickets> {
     let keys: Vec<TicketKey> = if node.value().as_array().is_some() {
         let key = |element: Node<'_>| match element.value().as_text() {
             Some(key) => read_key(&element, key),
-            None => Err(element.fault("The \"key\" array must contain only string values.")),
+            None => Err(element.fault(TICKETS_DETAIL)),
         };
         node.elements().map(key).collect::<Valid<_>>()?
     } else {

@@ -4,7 +4,69 @@ use std::fmt;
 
 use crate::node::{Kinds, Node, Valid};
 use crate::pattern::{Case, Encoding, PatternSet, Syntax};
+use crate::schema::{INTEGER, Member, Object, PATTERN, array, choice, object, one_of};
 use crate::settings::mime_types::PATTERN_DETAIL;
+
+pub(crate) static COMPRESSION: Object = Object::new(
+    "compression",
+    "Compression of responses.",
+    &[
+        Member::new("types", one_of(&[PATTERN, array(&PATTERN, PATTERN_DETAIL)]))
+            .about("The MIME types that are compressed; letter case does not count.")
+            .default("[]")
+            .example(r#"["text/*", "application/json"]"#)
+            .refuses(&[
+                ("[1]", PATTERN_DETAIL),
+                (r#""text/**""#, r#"The "match" pattern must not contain double "*" markers."#),
+            ]),
+        Member::new(
+            "compressors",
+            one_of(&[object(&COMPRESSOR), array(&object(&COMPRESSOR), COMPRESSORS_DETAIL)]),
+        )
+        .about("The encodings on offer, in the order of preference; an object is one.")
+        .default("[]")
+        .example(r#"[{"encoding": "zstd"}, {"encoding": "gzip", "level": 6}]"#)
+        .refuses(&[
+            (r#"["gzip"]"#, COMPRESSORS_DETAIL),
+            (r#"{"level": 1}"#, r#"Required parameter "encoding" is missing."#),
+        ]),
+    ],
+);
+
+const COMPRESSORS_DETAIL: &str = "The \"compressors\" array must contain only object values.";
+
+static COMPRESSOR: Object = Object::new(
+    "compressor",
+    "One encoding on offer.",
+    &[
+        Member::new("encoding", choice(&["identity", "deflate", "gzip", "zstd", "br"]))
+            .required()
+            .about("The encoding; one that is not in the build is refused.")
+            .example(r#""gzip""#)
+            .refuses(&[(r#""GZIP""#, r#""GZIP" is not a supported compressor."#)]),
+        Member::new("level", INTEGER)
+            .about(
+                "How much effort is made: -1 to 9 with `deflate` and `gzip`, -7 to 22 with \
+                 `zstd`, 0 to 11 with `br`. Others are replaced by the default, with a notice in \
+                 the log.",
+            )
+            .default_is("-1, 3 and 11")
+            .example("6")
+            .refuses(&[(
+                "1.5",
+                r#"The "level" value must be an integer number, but not a fractional number."#,
+            )]),
+        Member::new("min_length", INTEGER)
+            .bytes()
+            .about("The shortest response that is compressed; -1 is any.")
+            .default("-1")
+            .example("1024")
+            .refuses(&[(
+                r#""1k""#,
+                r#"The "min_length" value must be an integer number, but not a string."#,
+            )]),
+    ],
+);
 
 /// The `compression` of the HTTP settings.
 #[derive(Clone, Debug)]
@@ -100,7 +162,7 @@ impl Compression {
                     compression.types = PatternSet::read(&member, syntax, PATTERN_DETAIL)?;
                 }
                 b"compressors" => compression.compressors = read_compressors(&member)?,
-                _ => return Err(member.unknown(&["types", "compressors"])),
+                _ => return Err(member.unknown(&COMPRESSION)),
             }
         }
         Ok(compression)
@@ -115,9 +177,7 @@ fn read_compressors(node: &Node<'_>) -> Valid<Vec<Compressor>> {
     node.elements()
         .map(|element| {
             if element.value().as_object().is_none() {
-                return Err(
-                    element.fault("The \"compressors\" array must contain only object values.")
-                );
+                return Err(element.fault(COMPRESSORS_DETAIL));
             }
             Compressor::read(&element)
         })
@@ -135,7 +195,7 @@ impl Compressor {
                 b"encoding" => encoding = ContentEncoding::read(&member)?,
                 b"level" => asked_level = Some(member.integer()?),
                 b"min_length" => min_length = u64::try_from(member.integer()?).ok(),
-                _ => return Err(member.unknown(&["encoding", "level", "min_length"])),
+                _ => return Err(member.unknown(&COMPRESSOR)),
             }
         }
         let (min, max, default) = encoding.levels();

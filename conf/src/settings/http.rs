@@ -4,30 +4,170 @@ use std::time::Duration;
 
 use crate::Origin;
 use crate::node::{Node, Valid};
+use crate::schema::{BOOLEAN, INTEGER, Member, Object, STRING, at_least, map, object};
 use crate::seconds;
-use crate::settings::compression::Compression;
-use crate::settings::mime_types::MimeTypes;
-use crate::settings::websocket::WebSocket;
+use crate::settings::compression::{COMPRESSION, Compression};
+use crate::settings::mime_types::{MIME_TYPES, MimeTypes};
+use crate::settings::websocket::{WEBSOCKET, WebSocket};
 use crate::text::Text;
 
-const MEMBERS: &[&str] = &[
-    "header_read_timeout",
-    "body_read_timeout",
-    "send_timeout",
-    "idle_timeout",
-    "large_header_buffer_size",
-    "large_header_buffers",
-    "body_buffer_size",
-    "max_body_size",
-    "body_temp_path",
-    "discard_unsafe_fields",
-    "websocket",
+pub(crate) static HTTP: Object = Object::new(
+    "http",
+    "How HTTP is spoken, on every listener. A time of 0 is no limit.",
+    &[
+        Member::new("header_read_timeout", INTEGER)
+            .seconds()
+            .about("For the whole head of a request; then it is answered 408.")
+            .default("30")
+            .example("10")
+            .refuses(&[(
+                r#""10s""#,
+                r#"The "header_read_timeout" value must be an integer number, but not a string."#,
+            )]),
+        Member::new("body_read_timeout", INTEGER)
+            .seconds()
+            .about("Between two reads of a body; then the request is answered 408.")
+            .default("30")
+            .example("10")
+            .refuses(&[(
+                "0.5",
+                r#"The "body_read_timeout" value must be an integer number, but not a fractional number."#,
+            )]),
+        Member::new("send_timeout", INTEGER)
+            .seconds()
+            .about("Between two writes of a response; then the connection is closed.")
+            .default("30")
+            .example("10")
+            .refuses(&[(
+                "null",
+                r#"The "send_timeout" value must be an integer number, but not a null."#,
+            )]),
+        Member::new("idle_timeout", at_least(0))
+            .seconds()
+            .about("Without a request; then the connection is closed.")
+            .default("180")
+            .example("60")
+            .refuses(&[("-1", r#"The "idle_timeout" number must not be negative."#)]),
+        Member::new("large_header_buffer_size", at_least(1))
+            .bytes()
+            .about("The size of each further buffer for a head; a longer line is answered 431.")
+            .default("8192")
+            .example("16384")
+            .refuses(&[(
+                "0",
+                r#"The "large_header_buffer_size" number must be equal to or greater than 1."#,
+            )]),
+        Member::new("large_header_buffers", at_least(1))
+            .about("How many of those one request may take; one that needs more is answered 431.")
+            .default("4")
+            .example("8")
+            .refuses(&[(
+                "0",
+                r#"The "large_header_buffers" number must be equal to or greater than 1."#,
+            )]),
+        Member::new("body_buffer_size", INTEGER)
+            .bytes()
+            .about("The largest body that is kept in memory; a larger one goes to a file.")
+            .default("16384")
+            .example("65536")
+            .refuses(&[(
+                r#""64k""#,
+                r#"The "body_buffer_size" value must be an integer number, but not a string."#,
+            )]),
+        Member::new("max_body_size", at_least(0))
+            .bytes()
+            .about("The largest body that is accepted; a larger one is answered 413.")
+            .default("8388608")
+            .example("33554432")
+            .refuses(&[("-1", r#"The "max_body_size" number must not be negative."#)]),
+        Member::new("body_temp_path", STRING)
+            .about("The directory of the files for large bodies; they have no name there.")
+            .default_is("`--tmpdir`")
+            .example(r#""/var/tmp""#)
+            .refuses(&[(
+                "true",
+                r#"The "body_temp_path" value must be a string, but not a boolean."#,
+            )]),
+        Member::new("discard_unsafe_fields", BOOLEAN)
+            .about(
+                "Whether request fields are dropped that have anything but letters, digits and \
+                 dashes in their names.",
+            )
+            .default("true")
+            .example("false")
+            .refuses(&[(
+                "0",
+                r#"The "discard_unsafe_fields" value must be a boolean, but not an integer number."#,
+            )]),
+        Member::new("websocket", object(&WEBSOCKET))
+            .about("WebSocket connections.")
+            .default("{}")
+            .example(r#"{"keepalive_interval": 15}"#)
+            .refuses(&[(r#"{"timeout": 1}"#, r#"Unknown parameter "timeout"."#)])
+            .unused(),
+        Member::new("static", object(&STATIC))
+            .about("Static files.")
+            .default("{}")
+            .example(r#"{"mime_types": {"text/x-code": ".rs"}}"#)
+            .refuses(&[(r#"{"types": {}}"#, r#"Unknown parameter "types"."#)]),
+        Member::new("log_route", BOOLEAN)
+            .about("Whether the step that was selected for a request is logged.")
+            .default("false")
+            .example("true")
+            .refuses(&[(
+                r#""yes""#,
+                r#"The "log_route" value must be a boolean, but not a string."#,
+            )]),
+        Member::new("server_version", BOOLEAN)
+            .about("Whether the field `Server` of responses tells the version.")
+            .default("true")
+            .example("false")
+            .refuses(&[(
+                r#""off""#,
+                r#"The "server_version" value must be a boolean, but not a string."#,
+            )]),
+        Member::new("chunked_transform", BOOLEAN)
+            .about("Whether chunked request bodies are taken; otherwise they are answered 411.")
+            .default("false")
+            .example("true")
+            .refuses(&[(
+                "{}",
+                r#"The "chunked_transform" value must be a boolean, but not an object."#,
+            )]),
+        Member::new("compression", object(&COMPRESSION))
+            .about("Compression of responses.")
+            .default_is("off")
+            .example(r#"{"types": "text/*", "compressors": [{"encoding": "gzip"}]}"#)
+            .refuses(&[(
+                r#"{"compressors": "gzip"}"#,
+                r#"The "compressors" value must be either an array or an object, but not a string."#,
+            )])
+            .not_yet("response compression"),
+    ],
+);
+
+static STATIC: Object = Object::new(
     "static",
-    "log_route",
-    "server_version",
-    "chunked_transform",
-    "compression",
-];
+    "How static files are served.",
+    &[Member::new("mime_types", map(&MIME_TYPES))
+        .about(
+            "File name extensions for each MIME type, beside the built-in ones or in place of \
+             them. An extension has its dot (`.js`), or is a whole name (`README`); letter case \
+             does not count.",
+        )
+        .default("{}")
+        .example(r#"{"text/plain": [".log", "README"]}"#)
+        .refuses(&[
+            (
+                r#"{"text/plain": ""}"#,
+                r#"An empty file extension for the "text/plain" MIME type."#,
+            ),
+            (
+                r#"{"a/b": ".x", "c/d": [".y", ".X"]}"#,
+                r#"The ".X" file extension has been declared for "a/b" and "c/d" MIME types at the same time."#,
+            ),
+        ])],
+);
 
 /// The `http` of the settings. A timeout of nothing is none.
 #[derive(Clone, Debug)]
@@ -100,13 +240,13 @@ impl Http {
                 }
                 b"body_read_timeout" => http.body_read_timeout = seconds::limit(member.integer()?),
                 b"send_timeout" => http.send_timeout = seconds::limit(member.integer()?),
-                b"idle_timeout" => http.idle_timeout = seconds::limit(at_least(&member, 0)?),
+                b"idle_timeout" => http.idle_timeout = seconds::limit(useful(&member, 0)?),
                 b"large_header_buffer_size" => {
-                    http.large_header_buffer_size = size(at_least(&member, 1)?);
+                    http.large_header_buffer_size = size(useful(&member, 1)?);
                 }
-                b"large_header_buffers" => http.large_header_buffers = size(at_least(&member, 1)?),
+                b"large_header_buffers" => http.large_header_buffers = size(useful(&member, 1)?),
                 b"body_buffer_size" => http.body_buffer_size = size(member.integer()?),
-                b"max_body_size" => http.max_body_size = size(at_least(&member, 0)?),
+                b"max_body_size" => http.max_body_size = size(useful(&member, 0)?),
                 b"body_temp_path" => http.body_temp_path = Some(member.text()?.clone()),
                 b"discard_unsafe_fields" => http.discard_unsafe_fields = member.boolean()?,
                 b"websocket" => http.websocket = WebSocket::read(&member)?,
@@ -115,7 +255,7 @@ impl Http {
                 b"server_version" => http.server_version = member.boolean()?,
                 b"chunked_transform" => http.chunked_transform = member.boolean()?,
                 b"compression" => http.compression = Some(Compression::read(&member)?),
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&HTTP)),
             }
         }
         Ok(http)
@@ -124,7 +264,7 @@ impl Http {
 
 /// A number whose smaller values are useless or harmful. They used to be taken, so a stored one is
 /// not refused; it acts as before.
-fn at_least(node: &Node<'_>, min: i64) -> Valid<i64> {
+fn useful(node: &Node<'_>, min: i64) -> Valid<i64> {
     let value = node.integer()?;
     if value >= min || node.env().origin == Origin::Stored {
         return Ok(value);
@@ -147,7 +287,7 @@ fn read_static(node: &Node<'_>) -> Valid<MimeTypes> {
     for member in node.members() {
         match member.name() {
             b"mime_types" => mime_types = MimeTypes::read(&member)?,
-            _ => return Err(member.unknown(&["mime_types"])),
+            _ => return Err(member.unknown(&STATIC)),
         }
     }
     Ok(mime_types)

@@ -4,10 +4,21 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::node::{Kinds, Node, Valid};
+use crate::schema::{Map, STRING, array, one_of};
 use crate::text::Text;
 
 /// The message for a pattern of MIME types that is not a string. It names nothing, and always has.
 pub(crate) const PATTERN_DETAIL: &str = "The \"match\" pattern for \"[null]\" must be strings.";
+
+/// Extensions by MIME type.
+pub(crate) static MIME_TYPES: Map = Map::new(
+    "MIME type",
+    "text/plain",
+    one_of(&[
+        STRING,
+        array(&STRING, "The \"text/plain\" MIME type array must contain only strings."),
+    ]),
+);
 
 /// What is known without being configured.
 const BUILT_IN: &[(&str, &[&str])] = &[

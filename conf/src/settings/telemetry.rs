@@ -1,7 +1,41 @@
 //! Telemetry: where traces go.
 
 use crate::node::{Node, Valid};
+use crate::schema::{Member, Object, STRING, at_least, choice, number};
 use crate::text::Text;
+
+pub(crate) static TELEMETRY: Object = Object::new(
+    "telemetry",
+    "Where traces of requests are sent.",
+    &[
+        Member::new("endpoint", STRING)
+            .required()
+            .about("The URL of the collector.")
+            .example(r#""http://127.0.0.1:4318/v1/traces""#)
+            .refuses(&[(
+                "4318",
+                r#"The "endpoint" value must be a string, but not an integer number."#,
+            )]),
+        Member::new("protocol", choice(&["http", "HTTP", "grpc", "GRPC"]))
+            .required()
+            .about("How the collector is spoken to.")
+            .example(r#""http""#)
+            .refuses(&[(r#""Http""#, r#"The "protocol" can either be "http" or "grpc"."#)]),
+        Member::new("batch_size", at_least(1))
+            .about("How many spans are sent at once.")
+            .default("128")
+            .example("20")
+            .refuses(&[("0", r#"The "batch_size" number must be greater than zero."#)]),
+        Member::new("sampling_ratio", number(0, 1))
+            .about("The share of the requests that are traced.")
+            .default("1")
+            .example("0.1")
+            .refuses(&[
+                ("-0.1", r#"The "sampling_ratio" number must be between 0 and 1."#),
+                ("1.1", r#"The "sampling_ratio" number must be between 0 and 1."#),
+            ]),
+    ],
+);
 
 /// The `telemetry` of the settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +61,6 @@ pub enum TelemetryProtocol {
 
 impl Telemetry {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["endpoint", "protocol", "batch_size", "sampling_ratio"];
         node.object(&["endpoint", "protocol"])?;
         let mut telemetry = Self {
             endpoint: Text::default(),
@@ -53,7 +86,7 @@ impl Telemetry {
                         );
                     }
                 }
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&TELEMETRY)),
             }
         }
         Ok(telemetry)

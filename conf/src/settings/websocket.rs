@@ -3,7 +3,42 @@
 use std::time::Duration;
 
 use crate::node::{Node, Valid};
+use crate::schema::{INTEGER, Member, Object};
 use crate::seconds;
+
+pub(crate) static WEBSOCKET: Object = Object::new(
+    "websocket",
+    "WebSocket connections. A time of 0 is no limit.",
+    &[
+        Member::new("read_timeout", INTEGER)
+            .seconds()
+            .about("For the answer to a ping.")
+            .default("60")
+            .example("30")
+            .refuses(&[(
+                "[]",
+                r#"The "read_timeout" value must be an integer number, but not an array."#,
+            )]),
+        Member::new("keepalive_interval", INTEGER)
+            .seconds()
+            .about("How long a connection is idle before it is pinged.")
+            .default("30")
+            .example("15")
+            .refuses(&[(
+                "{}",
+                r#"The "keepalive_interval" value must be an integer number, but not an object."#,
+            )]),
+        Member::new("max_frame_size", INTEGER)
+            .bytes()
+            .about("The largest frame that is accepted.")
+            .default("1048576")
+            .example("65536")
+            .refuses(&[(
+                r#""1M""#,
+                r#"The "max_frame_size" value must be an integer number, but not a string."#,
+            )]),
+    ],
+);
 
 /// The `websocket` of the HTTP settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +63,6 @@ impl Default for WebSocket {
 
 impl WebSocket {
     pub(crate) fn read(node: &Node<'_>) -> Valid<Self> {
-        const MEMBERS: &[&str] = &["read_timeout", "keepalive_interval", "max_frame_size"];
         node.object(&[])?;
         let mut websocket = Self::default();
         for member in node.members() {
@@ -40,7 +74,7 @@ impl WebSocket {
                 b"max_frame_size" => {
                     websocket.max_frame_size = u64::try_from(member.integer()?).unwrap_or(0);
                 }
-                _ => return Err(member.unknown(MEMBERS)),
+                _ => return Err(member.unknown(&WEBSOCKET)),
             }
         }
         Ok(websocket)

@@ -11,6 +11,9 @@ pub(super) fn find(config: &Config) -> Option<String> {
     if config.settings.telemetry.is_some() {
         return Some(missing("settings/telemetry", "telemetry"));
     }
+    if !config.settings.js_modules.is_empty() {
+        return Some(missing("settings/js_module", "JavaScript"));
+    }
     if config.access_log.is_some() {
         return Some(missing("access_log", "the access log"));
     }
@@ -75,4 +78,65 @@ fn in_application(app: &Application) -> Option<String> {
 
 fn missing(at: &str, what: &str) -> String {
     format!("{at}: {what} is not supported by this release")
+}
+
+#[cfg(test)]
+mod tests {
+    use conf::schema::{Release, places};
+    use conf::{Environment, Features, Language, Module, Names, Origin};
+
+    use super::*;
+
+    /// A build with every feature, and modules for all languages.
+    fn environment() -> Environment {
+        let module = |language: Language| Module {
+            language,
+            version: "8.2".to_owned(),
+            file: format!("/modules/{language}.unit"),
+        };
+        let modules = Language::ALL.map(module).to_vec();
+        let modules = modules
+            .into_iter()
+            .chain([Module { version: "3.11".to_owned(), ..module(Language::Python) }]);
+        Environment {
+            modules: modules.collect(),
+            certificates: Names::Unchecked,
+            scripts: Names::Unchecked,
+            features: Features {
+                tls: true,
+                otel: true,
+                njs: Some(|_| Ok(())),
+                ..Features::default()
+            },
+            origin: Origin::Request,
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn exactly_what_the_schema_says_is_refused() {
+        let mut refused = 0;
+        let mut applied = 0;
+        for place in places() {
+            let example = conf::parse(place.member.example.as_bytes()).unwrap();
+            let config = Config::validate(&place.config(example), &environment());
+            let config = config.unwrap_or_else(|error| panic!("{}: {error}", place.pointer()));
+            let feature = place.releases().find_map(|release| match release {
+                Release::NotYet(feature) => Some(feature),
+                Release::Applied | Release::Partly(_) | Release::Unused => None,
+            });
+            let found = find(&config);
+            match (feature, &found) {
+                (None, None) => applied += 1,
+                // The version that a type may have is not in the schema.
+                (Some(feature), Some(sentence))
+                    if sentence.contains(feature.trim_end_matches('"')) =>
+                {
+                    refused += 1;
+                }
+                _ => panic!("{}: {feature:?} but {found:?}", place.pointer()),
+            }
+        }
+        assert!(refused > 100 && applied > 100, "{refused}, {applied}");
+    }
 }
