@@ -32,7 +32,9 @@ pub(crate) fn restore(
     const FAILED: &str = "failed to restore previous configuration: ";
     let unusable = |alert: String| Restored { config: None, alert: Some(alert) };
     let json = match stored {
-        StoredConfig::Absent => return Restored { config: None, alert: None },
+        StoredConfig::Absent | StoredConfig::Initial { .. } => {
+            return Restored { config: None, alert: None };
+        }
         StoredConfig::Present { json, version: _ } => json,
         StoredConfig::BadVersion { text } => {
             return unusable(format!("{FAILED}invalid version string \"{text}\""));

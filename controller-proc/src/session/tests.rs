@@ -2,6 +2,7 @@
 
 mod certificates;
 mod faults;
+mod initial;
 mod model;
 
 use conf::tree::Path;
