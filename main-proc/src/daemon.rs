@@ -282,6 +282,7 @@ impl Daemon {
             name: name.to_owned(),
             executable: self.parts.executables.of(role),
             environment: self.parts.environment.variables().to_vec(),
+            is_quiet: false,
         };
         let (pid, port) = match self.parts.starter.start(program) {
             Ok(started) => started,

@@ -14,6 +14,7 @@
 
 pub mod address;
 pub mod background;
+pub mod check;
 pub mod command_line;
 pub mod control_socket;
 pub mod daemon;

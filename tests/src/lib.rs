@@ -13,6 +13,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod client;
+mod command;
 mod control;
 mod load;
 mod log;
@@ -25,6 +26,7 @@ mod venv;
 mod wait;
 
 pub use client::{Connection, LIMIT, Response, request};
+pub use command::{run, run_with_input, wait_for_end};
 pub use control::Answer;
 pub use load::{Load, Tally};
 pub use log::Log;

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod bad_start;
+mod check;
 mod control_api;
 mod django;
 mod flask;
 mod hostile;
 mod http;
+mod initial_config;
 mod python;
 mod reconfigure;
 mod routing;
