@@ -108,12 +108,14 @@ pub(crate) enum Effect {
 struct Config {
     value: Value,
     json: Vec<u8>,
+    /// What a router is given instead, where a stored configuration is not valid as a whole.
+    served: Option<Vec<u8>>,
 }
 
 impl Config {
     fn new(value: Value) -> Self {
         let json = print_compact(&value);
-        Self { value, json }
+        Self { value, json, served: None }
     }
 }
 
@@ -182,15 +184,18 @@ impl Session {
         let restored = restore(stored, &|config, origin| check(config, origin, &names));
         let (initial, refusal) =
             initial::read(stored, &|config| check(config, Origin::Request, &names));
-        alerts.extend(restored.alert.into_iter().chain(refusal));
+        alerts.extend(restored.alerts.into_iter().chain(refusal));
         let (config, standing) = match restored.config {
-            Some(config) => (config, Standing::Restored),
-            None => (default_config(), Standing::Default),
+            Some(config) => {
+                let served = restored.served.as_ref().map(print_compact);
+                (Config { served, ..Config::new(config) }, Standing::Restored)
+            }
+            None => (Config::new(default_config()), Standing::Default),
         };
         Self {
             check,
             modules: modules(installed),
-            current: Config::new(config),
+            current: config,
             standing,
             router: Router::Absent,
             task: None,

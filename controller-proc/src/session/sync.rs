@@ -57,7 +57,8 @@ fn fallback(standing: Standing) -> Fallback {
 
 impl Session {
     pub(super) fn begin_sync(&mut self) {
-        let json = self.current.json.clone();
+        let Config { json, served, .. } = &self.current;
+        let json = served.as_ref().unwrap_or(json).clone();
         let question = Question::Prepare(ConfigStage::Current, json);
         self.ask(Task::Sync(SyncStage::Preparing), question);
     }

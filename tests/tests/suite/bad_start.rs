@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -108,6 +108,8 @@ fn a_control_socket_in_use_is_not_taken() {
     assert!(socket.exists(), "it is somebody else's");
     assert!(!place.pid_file().exists() && !place.path("control.sock.tmp").exists());
     drop(other);
+    // A process that is being started in another test may hold a copy for a moment.
+    wait_until("nobody listens", LIMIT, || UnixStream::connect(&socket).is_err());
     // Now it is stale, and is replaced.
     let unitd = place.start();
     assert_eq!(unitd.get("/config").status, 200);

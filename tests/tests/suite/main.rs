@@ -12,6 +12,7 @@ mod http;
 mod initial_config;
 mod python;
 mod reconfigure;
+mod restore;
 mod routing;
 mod signals;
 mod startup;

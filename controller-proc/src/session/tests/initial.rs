@@ -68,10 +68,9 @@ fn one_that_is_stored_survives_its_router() {
 
 #[test]
 fn an_invalid_one_is_told_and_left() {
-    for (json, detail) in [
-        (r#"{"bad":1}"#, "Unknown parameter \"bad\"."),
-        ("", &conf::parse(b"").unwrap_err().detail),
-    ] {
+    for (json, detail) in
+        [(r#"{"bad":1}"#, "Unknown parameter \"bad\"."), ("", conf::parse(b"").unwrap_err().detail)]
+    {
         let mut bench = Bench::new(initial(json));
         let alert = format!("[alert] the initial configuration was not applied: {detail}");
         assert_eq!(bench.said(), [alert]);
