@@ -30,6 +30,7 @@ pub mod permits;
 pub mod pid_file;
 pub mod privilege;
 pub mod prototype;
+pub mod rotation;
 pub mod start;
 pub mod start_up;
 pub mod store;

@@ -13,6 +13,7 @@ mod initial_config;
 mod python;
 mod reconfigure;
 mod restore;
+mod rotation;
 mod routing;
 mod signals;
 mod startup;
