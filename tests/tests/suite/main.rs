@@ -5,6 +5,7 @@
 mod bad_start;
 mod check;
 mod control_api;
+mod crash_safety;
 mod django;
 mod flask;
 mod hostile;
