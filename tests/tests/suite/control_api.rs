@@ -1,10 +1,9 @@
 //! The control API: paths, methods, every message it has, and what a write promises.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use blackbox::{Answer, Connection, Place, Unitd, need_python, need_root, request, wait_until};
+use blackbox::{Answer, Connection, Unitd, need_python, request, wait_until};
 use serde_json::{Value, json};
 
 /// The body of an error as it is printed: tabs, one member a line, CRLF.

@@ -4,6 +4,7 @@
 
 mod bad_start;
 mod check;
+mod command_line;
 mod control_api;
 mod crash_safety;
 mod django;
