@@ -37,14 +37,14 @@ pub struct Position {
 /// Reads a JSON text.
 pub fn parse(text: &[u8]) -> Result<Value, ParseError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    Reader { text, pos: 0 }.document().map_err(|Fault { detail, offset }| ParseError {
+    Reader::new(text).document().map_err(|Fault { detail, offset }| ParseError {
         detail,
         offset,
         position: position(text, offset),
     })
 }
 
-fn position(text: &[u8], offset: usize) -> Option<Position> {
+pub(crate) fn position(text: &[u8], offset: usize) -> Option<Position> {
     let before = &text[..offset];
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |lf| lf + 1);
     let line = std::str::from_utf8(&before[line_start..]).ok()?;
@@ -55,23 +55,38 @@ fn position(text: &[u8], offset: usize) -> Option<Position> {
 }
 
 /// An error that does not know its line yet.
-struct Fault {
+pub(crate) struct Fault {
     detail: &'static str,
     offset: usize,
 }
 
-type Read<T> = Result<T, Fault>;
+pub(crate) type Read<T> = Result<T, Fault>;
 
 fn fault<T>(detail: &'static str, offset: usize) -> Read<T> {
     Err(Fault { detail, offset })
 }
 
-struct Reader<'a> {
+/// A text, and how far it is read.
+pub(crate) struct Reader<'a> {
     text: &'a [u8],
     pos: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Self { text, pos: 0 }
+    }
+
+    /// How far the text is read.
+    pub(crate) fn offset(&self) -> usize {
+        self.pos
+    }
+
+    /// Passes over the byte that [`Self::peek`] shows.
+    pub(crate) fn advance(&mut self) {
+        self.pos += 1;
+    }
+
     fn document(&mut self) -> Read<Value> {
         self.skip_blank();
         if self.peek().is_none() {
@@ -85,13 +100,14 @@ impl Reader<'_> {
         }
     }
 
-    fn peek(&self) -> Option<u8> {
+    /// The next byte.
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.get(self.pos).copied()
     }
 
     /// Skips white space and comments. A slash that starts no complete comment stays: it is wrong
     /// wherever it stands, and the caller knows what should stand there.
-    fn skip_blank(&mut self) {
+    pub(crate) fn skip_blank(&mut self) {
         while let Some(byte) = self.peek() {
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => self.pos += 1,
@@ -114,7 +130,7 @@ impl Reader<'_> {
     }
 
     /// Reads the value that starts here; there is at least one byte.
-    fn value(&mut self, depth: usize) -> Read<Value> {
+    pub(crate) fn value(&mut self, depth: usize) -> Read<Value> {
         match self.peek() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
@@ -208,7 +224,7 @@ impl Reader<'_> {
     }
 
     /// Reads the string whose opening quote is here.
-    fn string(&mut self) -> Read<Vec<u8>> {
+    pub(crate) fn string(&mut self) -> Read<Vec<u8>> {
         self.pos += 1;
         let mut decoded = Vec::new();
         loop {

@@ -43,6 +43,24 @@ impl Path {
         path.split(|&byte| byte == b'/').map(segment).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The path of what a JSON Pointer (RFC 6901) names.
+    pub fn from_pointer(pointer: &str) -> Self {
+        let segments = pointer.split('/').skip(1);
+        Self(segments.map(|name| name.replace("~1", "/").replace("~0", "~").into()).collect())
+    }
+
+    /// The JSON Pointer, of which what is not text becomes readable only.
+    pub fn to_pointer(&self) -> String {
+        let escape = |name: &Text| name.to_string().replace('~', "~0").replace('/', "~1");
+        self.0.iter().map(|name| format!("/{}", escape(name))).collect()
+    }
+
+    /// The path of the first `count` steps; all of it if it has fewer.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        Self(self.0.iter().take(count).cloned().collect())
+    }
+
     /// The decoded segments.
     pub fn segments(&self) -> &[Text] {
         &self.0

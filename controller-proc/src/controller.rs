@@ -10,13 +10,14 @@ use port_io::{ConnectError, Receiver, RequestError, SendError, Sender, bootstrap
 use port_proto::{
     AbortConfig, CommitConfig, ControllerToMain, GetStatus, Identity, MainToController, NewPeer,
     PeerLost, PermitConfig, PrepareConfig, Quit, Refusal, Request, RestartApplication,
-    RestartRefusal, Role, SetUpController, StoreConfig, WithFds,
+    RestartRefusal, Role, SetUpController, StoreConfig, StreamId, WithFds,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
+use crate::check_config;
 use crate::endpoint::{Plan, plan};
 use crate::http::{Exchange, Limits, Share};
 use crate::link::{Change, RouterLink, ToRouter};
@@ -84,13 +85,16 @@ pub async fn serve(
         match from_main.recv().await {
             Some((_, MainToController::SetUp(set_up))) => break set_up,
             Some((_, MainToController::Quit(_))) => return Ok(()),
-            Some((_, message)) => early.push(message),
+            Some((stream, MainToController::CheckConfig(request))) => {
+                check_config::answer(&to_main, stream, &request);
+            }
+            Some(message) => early.push(message),
             None => return Err(ServeError::MainLost),
         }
     };
     let (mut controller, mut exchanges) = Controller::new(me, to_main, set_up, limits)?;
-    for message in early {
-        controller.hear(message);
+    for (stream, message) in early {
+        controller.hear(stream, message);
     }
     while !controller.has_ended() {
         controller.perform();
@@ -99,7 +103,7 @@ pub async fn serve(
         let answered = controller.answered_all();
         tokio::select! {
             message = from_main.recv() => match message {
-                Some((_, message)) => controller.hear(message),
+                Some((stream, message)) => controller.hear(stream, message),
                 None if controller.end_at.is_some() => return Ok(()),
                 None => return Err(ServeError::MainLost),
             },
@@ -195,7 +199,7 @@ impl Controller {
     }
 
     /// Main says something.
-    fn hear(&mut self, message: MainToController) {
+    fn hear(&mut self, stream: StreamId, message: MainToController) {
         match message {
             MainToController::SetUp(_) => unit_log::alert!("set up twice"),
             MainToController::NewPeer(WithFds { body: NewPeer { peer }, fds: [socket] }) => {
@@ -217,6 +221,9 @@ impl Controller {
                 }
             }
             MainToController::Quit(quit) => self.quit(quit),
+            MainToController::CheckConfig(request) => {
+                check_config::answer(&self.main, stream, &request);
+            }
         }
     }
 

@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 mod certificate;
+mod check_config;
 mod controller;
 mod endpoint;
 mod http;

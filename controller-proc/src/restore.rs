@@ -1,15 +1,18 @@
-//! What a controller starts with: the stored configuration, or the default one and the reason why.
+//! What a controller starts with: the stored configuration, as much of it as can be used, or the
+//! default one and the reason why.
 
-use conf::{Origin, ValidationError, Value};
+use conf::{Origin, Pruned, ValidationError, Value, prune};
 use port_proto::StoredConfig;
 
 /// What came out of restoring.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Restored {
     /// The stored configuration, if it can be used.
     pub(crate) config: Option<Value>,
-    /// A line for the log, at level alert, about why it cannot.
-    pub(crate) alert: Option<String>,
+    /// What of it a router can be given, where that is not all of it.
+    pub(crate) served: Option<Value>,
+    /// Lines for the log, at level alert, about what cannot be used.
+    pub(crate) alerts: Vec<String>,
 }
 
 /// The configuration of a daemon that has none.
@@ -30,9 +33,11 @@ pub(crate) fn restore(
     check: &dyn Fn(&Value, Origin) -> Result<(), ValidationError>,
 ) -> Restored {
     const FAILED: &str = "failed to restore previous configuration: ";
-    let unusable = |alert: String| Restored { config: None, alert: Some(alert) };
+    let unusable = |alert: String| Restored { alerts: vec![alert], ..Restored::default() };
     let json = match stored {
-        StoredConfig::Absent => return Restored { config: None, alert: None },
+        StoredConfig::Absent | StoredConfig::Initial { .. } => {
+            return Restored::default();
+        }
         StoredConfig::Present { json, version: _ } => json,
         StoredConfig::BadVersion { text } => {
             return unusable(format!("{FAILED}invalid version string \"{text}\""));
@@ -42,9 +47,17 @@ pub(crate) fn restore(
     let Ok(config) = conf::parse(json) else {
         return unusable(format!("{FAILED}file is corrupted or not enough memory"));
     };
-    match check(&config, Origin::Stored) {
-        Ok(()) => Restored { config: Some(config), alert: None },
-        Err(error) => unusable(format!("the previous configuration is invalid: {}", error.detail)),
+    let Err(first) = check(&config, Origin::Stored) else {
+        return Restored { config: Some(config), ..Restored::default() };
+    };
+    let invalid = |detail: &str| format!("the previous configuration is invalid: {detail}");
+    match prune(&config, |value| check(value, Origin::Stored)) {
+        Some(Pruned { rest, faults }) => Restored {
+            config: Some(config),
+            served: Some(rest),
+            alerts: faults.iter().map(|fault| invalid(fault)).collect(),
+        },
+        None => unusable(invalid(&first.detail)),
     }
 }
 
@@ -52,17 +65,19 @@ pub(crate) fn restore(
 mod tests {
     use super::*;
 
-    /// Takes what has no member `bad`.
+    /// Takes what has neither a member `bad` nor one `hopeless`, which it finds nowhere.
     fn check(config: &Value, origin: Origin) -> Result<(), ValidationError> {
         assert_eq!(origin, Origin::Stored);
-        match config.member(b"bad") {
-            None => Ok(()),
-            Some(_) => Err(ValidationError {
-                detail: "Unknown parameter \"bad\".".to_owned(),
-                path: "/bad".to_owned(),
-                suggestion: None,
-                log: None,
-            }),
+        let fault = |name: &str, path: &str| ValidationError {
+            detail: format!("Unknown parameter \"{name}\"."),
+            path: path.to_owned(),
+            suggestion: None,
+            log: None,
+        };
+        match (config.member(b"bad"), config.member(b"hopeless")) {
+            (None, None) => Ok(()),
+            (Some(_), _) => Err(fault("bad", "/bad")),
+            (None, Some(_)) => Err(fault("hopeless", "")),
         }
     }
 
@@ -97,12 +112,13 @@ mod tests {
                 ),
             ),
             (
-                present("{\"bad\":1}"),
-                Some("the previous configuration is invalid: Unknown parameter \"bad\"."),
+                present("{\"hopeless\":1}"),
+                Some("the previous configuration is invalid: Unknown parameter \"hopeless\"."),
             ),
         ] {
             let restored = restore(&stored, &check);
-            let expected = Restored { config: None, alert: alert.map(str::to_owned) };
+            let alerts = alert.into_iter().map(str::to_owned).collect();
+            let expected = Restored { config: None, served: None, alerts };
             assert_eq!(restored, expected, "{stored:?}");
         }
     }
@@ -111,7 +127,19 @@ mod tests {
     fn what_is_sound_is_used() {
         let restored = restore(&present("{\"good\":1}"), &check);
         assert_eq!(restored.config, conf::parse(b"{\"good\":1}").ok());
-        assert_eq!(restored.alert, None);
+        assert_eq!((restored.served, restored.alerts), (None, Vec::new()));
+    }
+
+    #[test]
+    fn what_is_sound_in_part_is_kept_whole_and_served_in_part() {
+        let restored = restore(&present("{\"good\":1,\"bad\":2}"), &check);
+        assert_eq!(restored.config, conf::parse(b"{\"good\":1,\"bad\":2}").ok());
+        assert_eq!(restored.served, conf::parse(b"{\"good\":1}").ok());
+        assert_eq!(
+            restored.alerts,
+            ["the previous configuration is invalid: Unknown parameter \"bad\". (/bad is left \
+                 out)"]
+        );
     }
 
     #[test]

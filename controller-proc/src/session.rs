@@ -10,6 +10,7 @@
 
 mod certificates;
 mod edit;
+mod initial;
 mod report;
 mod sync;
 mod update;
@@ -17,7 +18,7 @@ mod update;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use conf::{Value, print_compact};
+use conf::{Origin, Value, print_compact};
 use port_proto::{
     ConfigStage, DeleteUpload, Module, Status, StoreUpload, StoredConfig, StoredUpload,
 };
@@ -27,6 +28,7 @@ use crate::response::Response;
 use crate::restore::{default_config, restore};
 use crate::session::certificates::Certificates;
 use crate::session::edit::{Requested, edited};
+use crate::session::initial::Initial;
 use crate::session::report::Reading;
 use crate::session::sync::{Standing, SyncStage};
 use crate::session::update::Update;
@@ -106,12 +108,14 @@ pub(crate) enum Effect {
 struct Config {
     value: Value,
     json: Vec<u8>,
+    /// What a router is given instead, where a stored configuration is not valid as a whole.
+    served: Option<Vec<u8>>,
 }
 
 impl Config {
     fn new(value: Value) -> Self {
         let json = print_compact(&value);
-        Self { value, json }
+        Self { value, json, served: None }
     }
 }
 
@@ -151,6 +155,7 @@ pub(crate) struct Session {
     task: Option<Task>,
     step: Step,
     queue: VecDeque<(Ticket, Operation)>,
+    initial: Initial,
     certificates: Certificates,
     /// The clients of changes that are stored and current, but that no router runs yet, each with
     /// the answer for when one does.
@@ -177,20 +182,26 @@ impl Session {
         let (certificates, mut alerts) = Certificates::restore(uploads);
         let names = certificates.names();
         let restored = restore(stored, &|config, origin| check(config, origin, &names));
-        alerts.extend(restored.alert);
+        let (initial, refusal) =
+            initial::read(stored, &|config| check(config, Origin::Request, &names));
+        alerts.extend(restored.alerts.into_iter().chain(refusal));
         let (config, standing) = match restored.config {
-            Some(config) => (config, Standing::Restored),
-            None => (default_config(), Standing::Default),
+            Some(config) => {
+                let served = restored.served.as_ref().map(print_compact);
+                (Config { served, ..Config::new(config) }, Standing::Restored)
+            }
+            None => (Config::new(default_config()), Standing::Default),
         };
         Self {
             check,
             modules: modules(installed),
-            current: Config::new(config),
+            current: config,
             standing,
             router: Router::Absent,
             task: None,
             step: Step(0),
             queue: VecDeque::new(),
+            initial,
             certificates,
             owed: Vec::new(),
             is_stale: false,
@@ -314,6 +325,9 @@ impl Session {
                 Router::Absent => return,
                 Router::Behind if self.is_stopping && self.owed.is_empty() => return,
                 Router::Behind => self.begin_sync(),
+                Router::Deferred | Router::InStep if self.initial.is_waiting() => {
+                    self.begin_initial();
+                }
                 Router::Deferred | Router::InStep => match self.queue.pop_front() {
                     Some((ticket, operation)) => self.begin(ticket, operation),
                     None => return,
@@ -355,6 +369,10 @@ impl Session {
     }
 
     fn answer(&mut self, ticket: Ticket, response: Response) {
+        if ticket == initial::TICKET {
+            self.initial_settled(&response);
+            return;
+        }
         self.effects.push_back(Effect::Answer(ticket, response));
     }
 }

@@ -5,6 +5,7 @@ use port_proto::*;
 use unit_fuzz::answer;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    answer::<CheckConfig>(bytes);
     answer::<PermitConfig>(bytes);
     answer::<StoreConfig>(bytes);
     answer::<StoreUpload>(bytes);

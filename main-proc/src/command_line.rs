@@ -37,6 +37,8 @@ pub struct Options {
     pub group: Option<String>,
     /// Where the role executables are, when not in one of the usual places.
     pub libexec_dir: Option<String>,
+    /// The configuration to begin with when none is stored.
+    pub config: Option<String>,
 }
 
 impl Options {
@@ -56,6 +58,7 @@ impl Options {
             user: defaults.user,
             group: defaults.group,
             libexec_dir: None,
+            config: None,
         }
     }
 }
@@ -65,6 +68,8 @@ impl Options {
 pub enum Command {
     /// Run the daemon.
     Run(Box<Options>),
+    /// Check this configuration file, and do nothing else.
+    Check(Box<Options>, String),
     /// Print this to standard error and exit with status 0.
     Version(String),
     /// Print this to standard output and exit with status 0.
@@ -119,6 +124,7 @@ fn read(
         None => ("unitd", [].iter()),
     };
     let mut options = Options::new(defaults);
+    let mut check = None;
     let mut deprecated = |old: &str, new: &str| {
         remarks.push(format!("option \"{old}\" is deprecated; use \"{new}\" instead"));
     };
@@ -160,6 +166,8 @@ fn read(
             "--user" => options.user = value("--user", "username")?,
             "--group" => options.group = Some(value("--group", "group name")?),
             "--libexecdir" => options.libexec_dir = Some(value("--libexecdir", "directory")?),
+            "--config" => options.config = Some(value("--config", "filename")?),
+            "--check" => check = Some(value("--check", "filename")?),
             option => {
                 return Err(CommandLineError::UnknownOption {
                     option: option.to_owned(),
@@ -168,7 +176,11 @@ fn read(
             }
         }
     }
-    Ok(Command::Run(Box::new(options)))
+    let options = Box::new(options);
+    Ok(match check {
+        Some(file) => Command::Check(options, file),
+        None => Command::Run(options),
+    })
 }
 
 /// An octal mode; nothing sensible gives the default, as it always did.
@@ -195,7 +207,7 @@ fn help(defaults: &Defaults) -> String {
         Some(group) => quoted(group),
         None => Some("user's primary group".to_owned()),
     };
-    let options: [(&str, &str, Option<String>); 16] = [
+    let options: [(&str, &str, Option<String>); 18] = [
         ("--version", "print the version and how it was configured", None),
         ("--help, -h", "print this list", None),
         ("--no-daemon", "stay in the foreground", None),
@@ -207,6 +219,8 @@ fn help(defaults: &Defaults) -> String {
         ("--log FILE", "log file", quoted(&defaults.log)),
         ("--modulesdir DIR", "directory of language runtimes", quoted(&defaults.modules_dir)),
         ("--statedir DIR", "directory of the configuration", quoted(&defaults.state_dir)),
+        ("--config FILE", "configuration to begin with when none is stored", None),
+        ("--check FILE", "check a configuration, \"-\" for standard input, and exit", None),
         ("--tmpdir DIR", "directory for temporary files", quoted(&defaults.tmp_dir)),
         ("--libexecdir DIR", "directory of the daemon's other executables", None),
         ("--modules DIR", "deprecated name of --modulesdir", None),
@@ -264,7 +278,7 @@ mod tests {
     fn every_option_reaches_its_place_and_the_last_one_wins() {
         let words = "--no-daemon --control 127.0.0.1:1 --control-mode 0660 --control-user a \
                      --control-group b --pid p --log first --log l --modulesdir m --statedir s \
-                     --tmpdir t --user u --group g --libexecdir x";
+                     --tmpdir t --user u --group g --libexecdir x --config c";
         let words: Vec<&str> = words.split_whitespace().collect();
         assert_eq!(
             options(&words),
@@ -282,6 +296,7 @@ mod tests {
                 user: "u".into(),
                 group: Some("g".into()),
                 libexec_dir: Some("x".into()),
+                config: Some("c".into()),
             }
         );
     }
@@ -301,6 +316,8 @@ mod tests {
             ("--user", "username"),
             ("--group", "group name"),
             ("--libexecdir", "directory"),
+            ("--config", "filename"),
+            ("--check", "filename"),
         ] {
             assert_eq!(failure(&[option]), format!("option \"{option}\" requires {what}"));
         }
@@ -341,6 +358,17 @@ mod tests {
             )
         );
         assert!(matches!(parse_words(&["-h", "--bad"]).command, Ok(Command::Help(_))));
+    }
+
+    #[test]
+    fn a_check_takes_options_before_and_behind_it() {
+        let parsed = parse_words(&["--modulesdir", "m", "--check", "-", "--user", "u"]).command;
+        let Ok(Command::Check(options, file)) = parsed else { panic!("{parsed:?}") };
+        assert_eq!(
+            (file.as_str(), options.modules_dir.as_str(), options.user.as_str()),
+            ("-", "m", "u")
+        );
+        assert!(matches!(parse_words(&["--check", "x", "-h"]).command, Ok(Command::Help(_))));
     }
 
     #[test]

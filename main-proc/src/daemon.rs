@@ -30,6 +30,7 @@ use crate::modules::Modules;
 use crate::peer::{Peer, report, say};
 use crate::permits::{self, Permits};
 use crate::prototype::{self, Asked, Outcome, Surroundings};
+use crate::rotation::Rotation;
 use crate::start::{Program, Starter};
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Action, Supervisor};
@@ -282,6 +283,7 @@ impl Daemon {
             name: name.to_owned(),
             executable: self.parts.executables.of(role),
             environment: self.parts.environment.variables().to_vec(),
+            is_quiet: false,
         };
         let (pid, port) = match self.parts.starter.start(program) {
             Ok(started) => started,
@@ -473,22 +475,12 @@ impl Daemon {
 
     /// Moves the log of every process to a new file, or of none.
     fn reopen_log(&mut self) {
-        let path = &self.parts.log;
-        let log = match log_file::open(path) {
-            Ok(log) => log,
-            Err(error) => {
-                unit_log::alert!("open(\"{path}\") failed {}", Described(&error));
-                return;
-            }
-        };
-        if let Err(error) = unit_log::redirect(&log) {
-            unit_log::alert!("dup() failed {}", Described(&error));
-            return;
+        let outcome = Rotation::prepare(&self.parts.log, self.peers.keys().copied())
+            .and_then(|rotation| rotation.perform(|identity| self.peers.get(identity)));
+        match outcome {
+            Ok(()) => self.behind.extend(self.supervisor.starting()),
+            Err(error) => unit_log::alert!("{error}"),
         }
-        for (identity, peer) in &self.peers {
-            pass_log(*identity, peer);
-        }
-        self.behind.extend(self.supervisor.starting());
     }
 
     fn serve_controller(&mut self, from: Identity, stream: StreamId, message: ControllerToMain) {

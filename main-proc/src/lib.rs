@@ -14,6 +14,7 @@
 
 pub mod address;
 pub mod background;
+pub mod check;
 pub mod command_line;
 pub mod control_socket;
 pub mod daemon;
@@ -29,6 +30,7 @@ pub mod permits;
 pub mod pid_file;
 pub mod privilege;
 pub mod prototype;
+pub mod rotation;
 pub mod start;
 pub mod start_up;
 pub mod store;

@@ -89,7 +89,7 @@ pub fn execute(
     let (router_end, prototype_end) = port_io::bootstrap::pair()
         .map_err(|error| refuse(format!("socketpair() failed {}", Described(&error))))?;
     let name = name_of(&application.name);
-    let program = Program { role: Role::Prototype, name, executable, environment };
+    let program = Program { role: Role::Prototype, name, executable, environment, is_quiet: false };
     let (pid, port) = starter.start(program).map_err(|error| refuse(error.to_string()))?;
     let set_up = set_up(application, router, credentials, *in_background);
     Ok(Executed { pid, port, router_end, prototype_end, set_up })

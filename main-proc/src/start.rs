@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::privilege::{DaemonUser, confine};
 
 /// The longest title; longer ones are cut. The kernel takes no argument over 128 KiB.
-const TITLE_LEN_MAX: usize = 2047;
+pub const TITLE_LEN_MAX: usize = 2047;
 
 /// How much longer a worker's title is than its prototype's, which has to leave room for it.
 const TITLE_ROOM: usize = "application".len() - "prototype".len();
@@ -42,6 +42,8 @@ pub struct Program<'a> {
     pub executable: BorrowedFd<'a>,
     /// The whole environment.
     pub environment: Vec<CString>,
+    /// Whether nobody is to see what it logs.
+    pub is_quiet: bool,
 }
 
 /// What every process is started with.
@@ -72,7 +74,7 @@ impl Starter {
     /// # Errors
     /// [`StartError`] naming the failed call.
     pub fn start(&self, program: Program<'_>) -> Result<(Pid, OwnedFd), StartError> {
-        let Program { role, name, executable, environment } = program;
+        let Program { role, name, executable, environment, is_quiet } = program;
         let failed = |call| {
             let name = name.clone();
             move |error| StartError { call, name, error }
@@ -80,10 +82,11 @@ impl Starter {
         let (ours, theirs) = port_io::bootstrap::pair().map_err(failed("socketpair()"))?;
         let title = title(role, &name).map_err(failed("execveat()"))?;
         let (stdout, stderr) = (io::stdout(), io::stderr());
+        let stderr = if is_quiet { self.null.as_fd() } else { stderr.as_fd() };
         let mut plan = SpawnPlan::new(executable, vec![title]);
         plan.environment = environment;
         // The order is a contract: port_io looks for the port behind the standard streams.
-        plan.descriptors = vec![self.null.as_fd(), stdout.as_fd(), stderr.as_fd(), theirs.as_fd()];
+        plan.descriptors = vec![self.null.as_fd(), stdout.as_fd(), stderr, theirs.as_fd()];
         if role == Role::Prototype {
             plan.descriptor_limit = self.descriptor_limit;
         }

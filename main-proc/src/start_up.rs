@@ -6,12 +6,13 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use port_proto::ListenAddress;
+use port_proto::{ConfigFault, ListenAddress};
 use sys::errno::Described;
 use sys::signal::BlockAll;
 use tokio::task::LocalSet;
 
 use crate::background::{Detached, Readiness, detach};
+use crate::check::{self, CheckError, Checker, Report};
 use crate::command_line::{Command, Options, Parsed, parse};
 use crate::control_socket::{Access, ControlSocket};
 use crate::daemon::{Arrivals, Daemon, End, Parts};
@@ -21,7 +22,7 @@ use crate::executables::Executables;
 use crate::listeners::Listeners;
 use crate::pid_file::PidFile;
 use crate::privilege::{DaemonUser, Privileges};
-use crate::start::Starter;
+use crate::start::{Starter, TITLE_LEN_MAX};
 use crate::store::Store;
 use crate::{address, inherited, log_file};
 
@@ -66,6 +67,7 @@ pub fn run(invocation: Invocation) -> u8 {
     }
     match command {
         Ok(Command::Run(options)) => start(*options, invocation).unwrap_or(STATUS_FAILED),
+        Ok(Command::Check(options, file)) => check(&options, &file, invocation),
         Ok(Command::Version(text)) => {
             let _ = stderr.write_all(text.as_bytes());
             STATUS_DONE
@@ -91,6 +93,8 @@ struct Prepared {
     control: ControlSocket,
     listeners: Listeners,
     daemonise: bool,
+    /// A line for the log, once it is open.
+    remark: Option<String>,
 }
 
 fn start(options: Options, invocation: Invocation) -> Result<u8, Failed> {
@@ -123,24 +127,14 @@ fn prepare(options: Options, invocation: Invocation) -> Result<Prepared, Failed>
     let inherited = inherited::take(|name| std::env::var(name).ok(), sys::process::id().as_raw())
         .map_err(fail)?;
     sys::process::close_on_exec_from(3).map_err(fail)?;
-    let privileges = Privileges::of_this_process()
-        .map_err(|error| fail(format!("failed to get process capabilities: {error}")))?;
+    let privileges = privileges()?;
     if !privileges.set_ids {
         unit_log::warn!(
             "Unit is running unprivileged, then it cannot use arbitrary user and group."
         );
     }
-    let daemon_user =
-        DaemonUser::find(privileges, &options.user, options.group.as_deref()).map_err(fail)?;
-    let libexec_dir = options.libexec_dir.as_deref().map(Path::new);
-    let executables = Executables::find(libexec_dir, &executable).map_err(fail)?;
-    let null = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map_err(|error| fail(format!("open(\"/dev/null\") failed {}", Described(&error))))?;
-    // Main and router hold sockets of every listener and application.
-    let descriptor_limit = sys::process::raise_descriptor_limit(DESCRIPTORS_MAX).map_err(fail)?;
+    let (starter, executables) = roles(&options, privileges, &executable)?;
+    let initial = options.config.as_deref().map(check::read).transpose().map_err(fail)?;
     let mut store = Store::new(&options.state_dir);
     store.create_directories();
     let daemonise = options.daemonise && inherited.is_empty();
@@ -149,10 +143,25 @@ fn prepare(options: Options, invocation: Invocation) -> Result<Prepared, Failed>
     }
     // Before the control socket: of two that start at once, the one that goes on binds it.
     store.lock().map_err(fail)?;
+    let mut remark = None;
+    if let (Some(json), Some(file)) = (initial, &options.config) {
+        if store.has_config() {
+            remark = Some(format!("\"{file}\" is not used: a configuration is stored already"));
+        } else {
+            let checker = Checker {
+                starter: &starter,
+                executables: &executables,
+                environment: &environment,
+                modules_dir: options.modules_dir.as_ref(),
+            };
+            refuse_invalid(file, checker.check(json.clone()))?;
+            store.begin_with(json);
+        }
+    }
     let (control, listeners) = sockets(&options, inherited)?;
     unit_log::info!("unit {} started", env!("CARGO_PKG_VERSION"));
     Ok(Prepared {
-        starter: Starter::new(null, daemon_user, descriptor_limit),
+        starter,
         options,
         executables,
         environment,
@@ -160,7 +169,66 @@ fn prepare(options: Options, invocation: Invocation) -> Result<Prepared, Failed>
         control,
         listeners,
         daemonise,
+        remark,
     })
+}
+
+fn privileges() -> Result<Privileges, Failed> {
+    Privileges::of_this_process()
+        .map_err(|error| fail(format!("failed to get process capabilities: {error}")))
+}
+
+/// What the other roles are executed by and from.
+fn roles(
+    options: &Options,
+    privileges: Privileges,
+    executable: &Path,
+) -> Result<(Starter, Executables), Failed> {
+    let daemon_user =
+        DaemonUser::find(privileges, &options.user, options.group.as_deref()).map_err(fail)?;
+    let libexec_dir = options.libexec_dir.as_deref().map(Path::new);
+    let executables = Executables::find(libexec_dir, executable).map_err(fail)?;
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|error| fail(format!("open(\"/dev/null\") failed {}", Described(&error))))?;
+    // Main and router hold sockets of every listener and application.
+    let descriptor_limit = sys::process::raise_descriptor_limit(DESCRIPTORS_MAX).map_err(fail)?;
+    Ok((Starter::new(null, daemon_user, descriptor_limit), executables))
+}
+
+/// Says what is wrong with a configuration file, on standard error and without a log prefix.
+fn refuse_invalid(
+    file: &str,
+    outcome: Result<Result<(), ConfigFault>, CheckError>,
+) -> Result<(), Failed> {
+    outcome.map_err(fail)?.map_err(|fault| {
+        let _ = writeln!(io::stderr(), "{}", Report { file, fault: &fault });
+        Failed
+    })
+}
+
+/// Checks a configuration file and touches nothing: another daemon may run in the same place.
+fn check(options: &Options, file: &str, invocation: Invocation) -> u8 {
+    let outcome = check::read(file).map_err(fail).and_then(|json| {
+        sys::process::close_on_exec_from(3).map_err(fail)?;
+        let (starter, executables) = roles(options, privileges()?, &invocation.executable)?;
+        let checker = Checker {
+            starter: &starter,
+            executables: &executables,
+            environment: &invocation.environment,
+            modules_dir: options.modules_dir.as_ref(),
+        };
+        refuse_invalid(file, checker.check(json))
+    });
+    match outcome {
+        Ok(()) => {
+            let _ = writeln!(io::stdout(), "configuration is valid");
+            STATUS_DONE
+        }
+        Err(Failed) => STATUS_FAILED,
+    }
 }
 
 /// The control socket and the listening sockets the daemon was started with.
@@ -223,7 +291,11 @@ fn detach_now() -> Result<Option<Detached>, Failed> {
 
 /// The title of main: the words of the command line, so that tools find the options.
 fn title(words: &[String]) -> String {
-    format!("unit: main v{} [{}]", env!("CARGO_PKG_VERSION"), words.join(" "))
+    let mut title = format!("unit: main v{} [{}", env!("CARGO_PKG_VERSION"), words.join(" "));
+    // Tools look for the bracket at the end of a long one too.
+    title.truncate(title.floor_char_boundary(TITLE_LEN_MAX - 1));
+    title.push(']');
+    title
 }
 
 /// The steps of the process that stays.
@@ -242,6 +314,9 @@ fn run_daemon(
             return Err(failed);
         }
     };
+    if let Some(remark) = &prepared.remark {
+        unit_log::notice!("{remark}");
+    }
     match sys::process::Title::claim() {
         Ok(mut area) => area.set(title),
         Err(error) => unit_log::warn!("process title cannot be set {}", Described(&error)),
@@ -296,5 +371,7 @@ mod tests {
     fn the_title_holds_the_command_line() {
         let words = ["unitd", "--control", "unix:/c", "--no-daemon"].map(str::to_owned);
         assert_eq!(title(&words), "unit: main v2.0.0 [unitd --control unix:/c --no-daemon]");
+        let long = title(&["é".repeat(2000)]);
+        assert!((TITLE_LEN_MAX - 1..=TITLE_LEN_MAX).contains(&long.len()) && long.ends_with(']'));
     }
 }

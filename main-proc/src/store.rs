@@ -20,7 +20,7 @@ const VERSION_WHEN_ABSENT: u32 = 12500;
 
 /// The most bytes of a configuration: it has to reach the controller in one message, with a list of
 /// modules.
-const CONF_LEN_MAX: u64 = BULK_LEN_MAX as u64 - 1024 * 1024;
+pub const CONF_LEN_MAX: u64 = BULK_LEN_MAX as u64 - 1024 * 1024;
 
 /// The most bytes a version file is read for.
 const VERSION_LEN_MAX: u64 = 64;
@@ -156,6 +156,8 @@ pub struct Store<D = RealDisk> {
     directory: PathBuf,
     /// The number in the version file, once it is known.
     version: Option<u32>,
+    /// The configuration to begin with when none is stored.
+    initial: Option<Vec<u8>>,
     disk: D,
     lock: Option<LockedDirectory>,
 }
@@ -164,7 +166,13 @@ impl Store {
     /// The state directory at this path.
     #[must_use]
     pub fn new(directory: &str) -> Self {
-        Self { directory: directory.into(), version: None, disk: RealDisk, lock: None }
+        Self {
+            directory: directory.into(),
+            version: None,
+            initial: None,
+            disk: RealDisk,
+            lock: None,
+        }
     }
 }
 
@@ -205,12 +213,23 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
+    /// Whether there is a configuration, whatever it is.
+    #[must_use]
+    pub fn has_config(&self) -> bool {
+        self.directory.join(CONF).symlink_metadata().is_ok()
+    }
+
+    /// Begins with this configuration for as long as none is stored.
+    pub fn begin_with(&mut self, initial: Vec<u8>) {
+        self.initial = Some(initial);
+    }
+
     /// Reads what the last run stored.
     pub fn load(&mut self) -> StoredConfig {
         let conf = self.directory.join(CONF);
         let json = match read_bounded(&conf, CONF_LEN_MAX) {
             Ok(Some(json)) => json,
-            Ok(None) => return StoredConfig::Absent,
+            Ok(None) => return self.initial(),
             Err(error) => {
                 return StoredConfig::Unreadable {
                     text: format!("open(\"{}\") failed {}", conf.display(), Described(&error)),
@@ -225,6 +244,11 @@ impl<D: Disk> Store<D> {
                 match text.trim_ascii().parse() {
                     Ok(version) => {
                         self.version = Some(version);
+                        if version > version_number() {
+                            unit_log::warn!(
+                                "the stored configuration is of a later release, {version}"
+                            );
+                        }
                         StoredConfig::Present { json, version }
                     }
                     Err(_) => StoredConfig::BadVersion { text },
@@ -233,6 +257,13 @@ impl<D: Disk> Store<D> {
             Err(error) => StoredConfig::Unreadable {
                 text: format!("open(\"{}\") failed {}", version.display(), Described(&error)),
             },
+        }
+    }
+
+    fn initial(&self) -> StoredConfig {
+        match &self.initial {
+            Some(json) => StoredConfig::Initial { json: json.clone() },
+            None => StoredConfig::Absent,
         }
     }
 
@@ -437,6 +468,19 @@ mod tests {
     }
 
     #[test]
+    fn an_initial_configuration_is_used_while_none_is_stored() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = store_in(directory.path());
+        store.begin_with(b"{}".into());
+        assert!(!store.has_config());
+        assert_eq!(store.load(), StoredConfig::Initial { json: b"{}".into() });
+        store.store(b"[]").unwrap();
+        assert!(store.has_config());
+        let version = version_number();
+        assert_eq!(store.load(), StoredConfig::Present { json: b"[]".into(), version });
+    }
+
+    #[test]
     fn what_is_no_file_is_unreadable_and_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let conf = directory.path().join("conf.json");
@@ -504,7 +548,8 @@ mod tests {
                 let disk = FailingDisk { calls_left: RefCell::new(calls) };
                 let version = Some(version_number());
                 let directory_path = directory.path().into();
-                let mut store = Store { directory: directory_path, version, disk, lock: None };
+                let mut store =
+                    Store { directory: directory_path, version, initial: None, disk, lock: None };
                 let Err(error) = store.store(b"new one") else {
                     assert_eq!(fs::read(directory.path().join("conf.json")).unwrap(), b"new one");
                     break;

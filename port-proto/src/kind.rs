@@ -40,6 +40,8 @@ pub enum Kind {
     StoreConfig = 31,
     /// Do for the router what a configuration needs.
     PermitConfig = 32,
+    /// Find out whether a configuration would be valid.
+    CheckConfig = 33,
     /// Store a certificate bundle or a script durably.
     StoreUpload = 34,
     /// Delete a certificate bundle or a script durably.
@@ -85,6 +87,7 @@ impl Kind {
         Self::SetUpController,
         Self::StoreConfig,
         Self::PermitConfig,
+        Self::CheckConfig,
         Self::StoreUpload,
         Self::DeleteUpload,
         Self::PrepareConfig,
@@ -130,6 +133,7 @@ impl Kind {
             Self::OpenUpload => "open uploads",
             Self::StoreConfig => "store conf",
             Self::PermitConfig => "permit conf",
+            Self::CheckConfig => "check conf",
             Self::StoreUpload => "store uploads",
             Self::DeleteUpload => "delete uploads",
             Self::PrepareConfig | Self::CommitConfig | Self::AbortConfig => "configure the router",
@@ -170,6 +174,7 @@ mod tests {
                 (30, Kind::SetUpController),
                 (31, Kind::StoreConfig),
                 (32, Kind::PermitConfig),
+                (33, Kind::CheckConfig),
                 (34, Kind::StoreUpload),
                 (35, Kind::DeleteUpload),
                 (40, Kind::PrepareConfig),

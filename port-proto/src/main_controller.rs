@@ -20,6 +20,11 @@ pub enum StoredConfig {
         /// The number in the version file; 12500 when there was none.
         version: u32,
     },
+    /// There is none, and this is the one the daemon was started with: to be applied first thing.
+    Initial {
+        /// The bytes of the file.
+        json: Vec<u8>,
+    },
     /// The version file is not a number.
     BadVersion {
         /// What it says instead.
@@ -108,6 +113,28 @@ pub struct StoreConfig {
     pub json: Vec<u8>,
 }
 
+/// Find out whether a configuration would be valid on this installation. Nothing comes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckConfig {
+    /// The text.
+    pub json: Vec<u8>,
+    /// The language runtimes, sorted by type, newest version first.
+    pub modules: Vec<Module>,
+}
+
+/// What is wrong with a configuration: the refusal of [`CheckConfig`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigFault {
+    /// A sentence.
+    pub detail: String,
+    /// The member at fault, as a JSON Pointer; none where the text is not JSON.
+    pub pointer: Option<String>,
+    /// Line and column in the text, both counted from 1, where they are known.
+    pub place: Option<(u64, u64)>,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}
+
 direction! {
     /// What main says to the controller.
     pub enum MainToController: Main => Controller {
@@ -121,6 +148,8 @@ direction! {
         notice ReopenLog(ReopenLog; 1) = ReopenLog,
         /// Stop.
         notice Quit(Quit) = Quit,
+        /// Check a configuration. It needs no set-up.
+        request CheckConfig(CheckConfig) = CheckConfig,
     }
 }
 
@@ -138,6 +167,7 @@ direction! {
     }
 }
 
+request!(CheckConfig => MainToController::CheckConfig, reply (), refusal ConfigFault);
 request!(PermitConfig => ControllerToMain::PermitConfig, reply (), refusal Refusal);
 request!(StoreConfig => ControllerToMain::StoreConfig, reply (), refusal Refusal);
 request!(StoreUpload => ControllerToMain::StoreUpload, reply (), refusal Refusal);

@@ -63,6 +63,7 @@ pub const SENDS: &[(Role, Role, &[Kind])] = &[
             Kind::PeerLost,
             Kind::ReopenLog,
             Kind::SetUpController,
+            Kind::CheckConfig,
         ],
     ),
     (
@@ -70,6 +71,8 @@ pub const SENDS: &[(Role, Role, &[Kind])] = &[
         Role::Main,
         &[
             Kind::Hello,
+            Kind::Ready,
+            Kind::Error,
             Kind::PermitConfig,
             Kind::StoreConfig,
             Kind::StoreUpload,

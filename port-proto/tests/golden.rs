@@ -145,12 +145,16 @@ fn main_to_controller() {
             "01 1e 01 01 00 00 00 00 1b 00 00 00 | 01 02 7b 7d d4 61 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
         ),
         (
+            set_up(StoredConfig::Initial { json: b"{}".to_vec() }),
+            "01 1e 01 01 00 00 00 00 19 00 00 00 | 02 02 7b 7d 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
+        ),
+        (
             set_up(StoredConfig::BadVersion { text: "x".to_owned() }),
-            "01 1e 01 01 00 00 00 00 18 00 00 00 | 02 01 78 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
+            "01 1e 01 01 00 00 00 00 18 00 00 00 | 03 01 78 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
         ),
         (
             set_up(StoredConfig::Unreadable { text: "y".to_owned() }),
-            "01 1e 01 01 00 00 00 00 18 00 00 00 | 03 01 79 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
+            "01 1e 01 01 00 00 00 00 18 00 00 00 | 04 01 79 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00 01 63 01 78",
         ),
         (
             MainToController::NewPeer(with_fds(NewPeer { peer: identity(Role::Router) })),
@@ -162,6 +166,22 @@ fn main_to_controller() {
         ),
         (MainToController::ReopenLog(with_fds(ReopenLog)), "01 07 01 01 00 00 00 00 00 00 00 00 |"),
         (MainToController::Quit(Quit::Graceful), "01 04 01 00 00 00 00 00 01 00 00 00 | 01"),
+        (
+            MainToController::CheckConfig(CheckConfig { json: b"{}".to_vec(), modules: modules() }),
+            "01 21 01 00 0d 0c 0b 0a 12 00 00 00 | 02 7b 7d 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c",
+        ),
+    ]);
+    answers::<CheckConfig>(vec![
+        (Ok(()), "01 02 01 00 0d 0c 0b 0a 00 00 00 00 |"),
+        (
+            Err(ConfigFault {
+                detail: "no".to_owned(),
+                pointer: Some("/x".to_owned()),
+                place: Some((3, 300)),
+                suggestion: Some("y".to_owned()),
+            }),
+            "01 03 01 00 0d 0c 0b 0a 0e 00 00 00 | 02 6e 6f 01 02 2f 78 01 03 ac 02 01 01 79",
+        ),
     ]);
 }
 

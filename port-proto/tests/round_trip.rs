@@ -139,6 +139,7 @@ macro_rules! answers_survive {
 }
 
 answers_survive! {
+    check_config_is_answered: CheckConfig;
     permit_config_is_answered: PermitConfig;
     store_config_is_answered: StoreConfig;
     store_upload_is_answered: StoreUpload;

@@ -13,6 +13,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod client;
+mod command;
 mod control;
 mod load;
 mod log;
@@ -20,17 +21,20 @@ mod place;
 mod ports;
 mod process;
 mod requirements;
+mod tracer;
 mod unitd;
 mod venv;
 mod wait;
 
 pub use client::{Connection, LIMIT, Response, request};
+pub use command::{run, run_with_input, wait_for_end};
 pub use control::Answer;
 pub use load::{Load, Tally};
 pub use log::Log;
 pub use place::Place;
 pub use process::{Process, everything, process};
 pub use requirements::{is_root, modules_dir, program, pythons, pythons_in, report_skip};
+pub use tracer::{Killed, kill_at_call};
 pub use unitd::Unitd;
 pub use venv::Venv;
 pub use wait::{wait_for, wait_until};

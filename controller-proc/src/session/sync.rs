@@ -6,6 +6,7 @@ use port_proto::ConfigStage;
 
 use crate::response::Response;
 use crate::restore::default_config;
+use crate::session::initial::Initial;
 use crate::session::{Answer, Config, Effect, Question, ROUTER_LOST, Router, Session, Task, wrong};
 
 /// How many routers in a row may be lost while they take a configuration over. After that it is
@@ -56,7 +57,8 @@ fn fallback(standing: Standing) -> Fallback {
 
 impl Session {
     pub(super) fn begin_sync(&mut self) {
-        let json = self.current.json.clone();
+        let Config { json, served, .. } = &self.current;
+        let json = served.as_ref().unwrap_or(json).clone();
         let question = Question::Prepare(ConfigStage::Current, json);
         self.ask(Task::Sync(SyncStage::Preparing), question);
     }
@@ -148,8 +150,9 @@ impl Session {
         fallback
     }
 
-    fn open(&mut self) {
-        if !std::mem::replace(&mut self.is_open, true) {
+    /// Opens the API, once there is nothing more to be done before.
+    pub(super) fn open(&mut self) {
+        if matches!(self.initial, Initial::Done) && !std::mem::replace(&mut self.is_open, true) {
             self.effects.push_back(Effect::Open);
         }
     }

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod faults;
+mod initial;
 mod model;
 
 use conf::tree::Path;
@@ -16,6 +17,10 @@ const DEFAULT: &str = r#"{"listeners":{},"routes":[],"applications":{}}"#;
 /// Takes every object that has no member `bad`.
 fn check() -> Check {
     Box::new(|config, _: Origin, _: &Names| match config.as_object() {
+        Some(members) if members.contains(b"wrong") => Err(ValidationError {
+            path: "/wrong".to_owned(),
+            ..fault("Unknown parameter \"wrong\".", Some("a line"))
+        }),
         Some(members) if !members.contains(b"bad") => Ok(()),
         Some(_) => Err(fault("Unknown parameter \"bad\".", Some("a line"))),
         None => Err(fault("The configuration must be an object.", None)),
@@ -70,7 +75,8 @@ impl Bench {
                     let question = match question {
                         Question::Prepare(stage, json) => {
                             // What is not current yet is an update, and the other way round.
-                            let is_current = json == self.session.current.json;
+                            let Config { json: whole, served, .. } = &self.session.current;
+                            let is_current = json == *served.as_ref().unwrap_or(whole);
                             let is_sync = matches!(self.session.task, Some(Task::Sync(_)));
                             assert!(!is_sync || is_current);
                             assert_eq!(stage == ConfigStage::Current, is_sync);
@@ -239,6 +245,38 @@ fn a_state_that_cannot_be_restored_is_replaced_by_the_default() {
         bench.router_found();
         assert_eq!(bench.question(), format!("prepare {DEFAULT}"));
     }
+}
+
+#[test]
+fn what_is_valid_of_a_stored_configuration_is_served_and_all_of_it_shown() {
+    let stored = r#"{"a":1,"wrong":2}"#;
+    let mut bench = Bench::new(present(stored));
+    assert_eq!(
+        bench.said(),
+        ["[alert] the previous configuration is invalid: Unknown parameter \"wrong\". (/wrong is \
+             left out)"]
+    );
+    for _ in 0..2 {
+        assert_eq!(bench.config(), stored);
+        bench.router_found();
+        bench.answer(r#"prepare {"a":1}"#, Answer::Done);
+        bench.answer("commit", Answer::Done);
+    }
+    assert_eq!(bench.said(), ["open"]);
+    // It has to be mended as a whole before anything else can be changed.
+    bench.put(1, "/b", "3");
+    assert_eq!(bench.question(), "");
+    assert!(bench.said()[1].starts_with("1 400 "));
+    bench.put(2, "/wrong", "3");
+    assert!(bench.said()[1].starts_with("2 400 "));
+    assert_eq!(bench.config(), stored);
+    bench.put(3, "", r#"{"a":1}"#);
+    bench.answer(r#"prepare {"a":1}"#, Answer::Done);
+    bench.answer(r#"store {"a":1}"#, Answer::Done);
+    bench.answer("commit", Answer::Done);
+    assert_eq!(bench.said(), [done(3)]);
+    bench.router_found();
+    assert_eq!(bench.question(), r#"prepare {"a":1}"#);
 }
 
 #[test]

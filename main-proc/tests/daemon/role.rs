@@ -200,6 +200,7 @@ async fn controller() {
                     teller.say(format!("quit {how:?}"));
                     end(0).await;
                 }
+                MainToController::CheckConfig(_) => panic!("a daemon that runs checks nothing"),
             }
         }
     });

@@ -83,6 +83,7 @@ survive! {
         prototype_to_router_survives: PrototypeToRouter;
     }
     answers {
+        check_config_is_answered: CheckConfig;
         store_config_is_answered: StoreConfig;
         store_upload_is_answered: StoreUpload;
         delete_upload_is_answered: DeleteUpload;

@@ -64,6 +64,18 @@ fn unit() -> BoxedStrategy<()> {
     Just(()).boxed()
 }
 
+fn config_fault() -> BoxedStrategy<ConfigFault> {
+    let place = option::of((any::<u64>(), any::<u64>()));
+    (text(), option::of(text()), place, option::of(text()))
+        .prop_map(|(detail, pointer, place, suggestion)| ConfigFault {
+            detail,
+            pointer,
+            place,
+            suggestion,
+        })
+        .boxed()
+}
+
 fn quit() -> impl Strategy<Value = Quit> {
     prop_oneof![Just(Quit::Fast), Just(Quit::Graceful)]
 }
@@ -101,6 +113,7 @@ fn stored() -> impl Strategy<Value = StoredConfig> {
     prop_oneof![
         Just(StoredConfig::Absent),
         (bytes(), any::<u32>()).prop_map(|(json, version)| StoredConfig::Present { json, version }),
+        bytes().prop_map(|json| StoredConfig::Initial { json }),
         text().prop_map(|text| StoredConfig::BadVersion { text }),
         text().prop_map(|text| StoredConfig::Unreadable { text }),
     ]
@@ -229,6 +242,8 @@ impl Generate for MainToController {
             peer_lost().prop_map(Self::PeerLost),
             reopen_log().prop_map(Self::ReopenLog),
             quit().prop_map(Self::Quit),
+            (bytes(), modules())
+                .prop_map(|(json, modules)| Self::CheckConfig(CheckConfig { json, modules })),
         ]
         .boxed()
     }
@@ -348,6 +363,7 @@ macro_rules! answers {
 }
 
 answers! {
+    CheckConfig: unit(), config_fault();
     PermitConfig: unit(), refusal();
     StoreConfig: unit(), refusal();
     StoreUpload: unit(), refusal();

@@ -49,17 +49,26 @@ impl Control {
         let value = conf::parse(json).map_err(|error| {
             Refusal::new(format!("the configuration is not JSON: {}", error.detail))
         })?;
-        let config = Config::validate(&value, &self.environment)
+        let mut config = Config::validate(&value, &self.environment)
             .map_err(|error| Refusal::new(error.detail))?;
-        if let Some(text) = unsupported::find(&config) {
-            return Err(Refusal::new(plain(&text)));
+        match stage {
+            ConfigStage::Proposed => {
+                if let Some(text) = unsupported::find(&config) {
+                    return Err(Refusal::new(plain(&text)));
+                }
+            }
+            ConfigStage::Current => {
+                for text in unsupported::leave_out(&mut config) {
+                    unit_log::alert!("the previous configuration is served in part: {text}");
+                }
+            }
         }
         let threads = config
             .settings
             .listen_threads
             .map_or_else(available_threads, |count| usize::try_from(count).unwrap_or(usize::MAX));
         let mut attempt = Attempt::default();
-        match self.build(&config, stage, &mut attempt).await {
+        match self.build(&mut config, stage, &mut attempt).await {
             Ok(snapshot) => {
                 let Attempt { apps, listeners, opened, .. } = attempt;
                 let snapshot = Arc::new(snapshot);
@@ -85,13 +94,27 @@ impl Control {
 
     async fn build(
         self: &Rc<Self>,
-        config: &Config,
+        config: &mut Config,
         stage: ConfigStage,
         attempt: &mut Attempt,
     ) -> Result<Snapshot, Refusal> {
+        let mut left_out = Vec::new();
         for listener in &config.listeners {
-            self.open(listener, attempt).await?;
+            match (self.open(listener, attempt).await, stage) {
+                (Ok(()), _) => {}
+                (Err(refusal), ConfigStage::Proposed) => return Err(refusal),
+                // One address must not take the others down with it.
+                (Err(Refusal { text }), ConfigStage::Current) => {
+                    unit_log::alert!(
+                        "the previous configuration is served in part: listener \"{}\" is left \
+                         out: {text}",
+                        listener.key
+                    );
+                    left_out.push(listener.key.clone());
+                }
+            }
         }
+        config.listeners.retain(|listener| !left_out.contains(&listener.key));
         for application in &config.applications {
             let known = self.current.borrow().iter().find(|app| app.is(application)).map(Rc::clone);
             let app = match known {

@@ -1,49 +1,120 @@
-//! What a configuration may say but this release cannot do yet: refused by name when it is
-//! applied, so that nothing is silently left out.
+//! What a configuration may say but this release cannot do yet. A proposed one is refused by name,
+//! so that nothing is silently left out; of the current one the rest is served, and the log says
+//! what is not.
 
-use conf::{ActionKind, Application, ApplicationKind, Config, Pass, PythonProtocol, Routes};
+use conf::{
+    ActionKind, Application, ApplicationKind, Config, Listener, Pass, PythonProtocol, Return,
+    Routes, Step,
+};
 
 /// The first feature of the configuration that is not built yet, as a sentence.
 pub(super) fn find(config: &Config) -> Option<String> {
-    if config.settings.http.compression.is_some() {
-        return Some(missing("settings/http/compression", "response compression"));
+    in_compression(config)
+        .or_else(|| in_telemetry(config))
+        .or_else(|| in_scripts(config))
+        .or_else(|| in_access_log(config))
+        .or_else(|| config.listeners.iter().find_map(in_listener))
+        .or_else(|| steps(&config.routes).find_map(in_step))
+        .or_else(|| config.applications.iter().find_map(in_application))
+}
+
+/// Takes what is not built yet out of a configuration that has to be served as far as it can be,
+/// and returns the sentences. Nothing is served in another way than it says: a listener is left
+/// out, a step of a route and an application answer 503.
+pub(super) fn leave_out(config: &mut Config) -> Vec<String> {
+    let mut left_out = Vec::new();
+    if let Some(text) = in_compression(config) {
+        config.settings.http.compression = None;
+        left_out.push(text);
     }
-    if config.settings.telemetry.is_some() {
-        return Some(missing("settings/telemetry", "telemetry"));
+    if let Some(text) = in_telemetry(config) {
+        config.settings.telemetry = None;
+        left_out.push(text);
     }
-    if !config.settings.js_modules.is_empty() {
-        return Some(missing("settings/js_module", "JavaScript"));
+    if let Some(text) = in_scripts(config) {
+        config.settings.js_modules.clear();
+        left_out.push(text);
     }
-    if config.access_log.is_some() {
-        return Some(missing("access_log", "the access log"));
+    if let Some(text) = in_access_log(config) {
+        config.access_log = None;
+        left_out.push(text);
     }
-    for listener in &config.listeners {
-        let at = format!("listeners/{}", listener.key);
-        if listener.tls.is_some() {
-            return Some(missing(&format!("{at}/tls"), "TLS"));
-        }
-        if matches!(listener.target, Pass::Upstream(_)) {
-            return Some(missing(&format!("{at}/pass"), "proxying to upstreams"));
-        }
-    }
-    let all_steps: Vec<&conf::Step> = match &config.routes {
-        Routes::Single(steps) => steps.iter().collect(),
-        Routes::Named(routes) => routes.iter().flat_map(|(_, steps)| steps).collect(),
+    config.listeners.retain(|listener| {
+        let text = in_listener(listener);
+        let is_served = text.is_none();
+        left_out.extend(text);
+        is_served
+    });
+    let steps: Vec<&mut Step> = match &mut config.routes {
+        Routes::Single(steps) => steps.iter_mut().collect(),
+        Routes::Named(routes) => routes.iter_mut().flat_map(|(_, steps)| steps).collect(),
     };
-    for step in all_steps {
-        let mut action = Some(&step.action);
-        while let Some(current) = action {
-            action = match &current.kind {
-                ActionKind::Proxy(_) => return Some(missing("routes", "\"proxy\"")),
-                ActionKind::Pass(Pass::Upstream(_)) => {
-                    return Some(missing("routes", "proxying to upstreams"));
-                }
-                ActionKind::Share(share) => share.fallback.as_deref(),
-                ActionKind::Pass(_) | ActionKind::Return(_) => None,
-            };
+    for step in steps {
+        if let Some(text) = in_step(step) {
+            step.action.kind = ActionKind::Return(Return { status: 503, location: None });
+            step.action.rewrite = None;
+            left_out.push(text);
         }
     }
-    config.applications.iter().find_map(in_application)
+    for application in &mut config.applications {
+        if let Some(text) = in_application(application) {
+            // What nothing can be executed for answers 503.
+            application.module = None;
+            application.processes.spare = 0;
+            left_out.push(text);
+        }
+    }
+    left_out
+}
+
+fn in_compression(config: &Config) -> Option<String> {
+    let compression = config.settings.http.compression.as_ref();
+    compression.map(|_| missing("settings/http/compression", "response compression"))
+}
+
+fn in_telemetry(config: &Config) -> Option<String> {
+    let telemetry = config.settings.telemetry.as_ref();
+    telemetry.map(|_| missing("settings/telemetry", "telemetry"))
+}
+
+fn in_scripts(config: &Config) -> Option<String> {
+    let has_some = !config.settings.js_modules.is_empty();
+    has_some.then(|| missing("settings/js_module", "JavaScript"))
+}
+
+fn in_access_log(config: &Config) -> Option<String> {
+    config.access_log.as_ref().map(|_| missing("access_log", "the access log"))
+}
+
+fn in_listener(listener: &Listener) -> Option<String> {
+    let at = format!("listeners/{}", listener.key);
+    if listener.tls.is_some() {
+        return Some(missing(&format!("{at}/tls"), "TLS"));
+    }
+    let is_upstream = matches!(listener.target, Pass::Upstream(_));
+    is_upstream.then(|| missing(&format!("{at}/pass"), "proxying to upstreams"))
+}
+
+fn steps(routes: &Routes) -> Box<dyn Iterator<Item = &Step> + '_> {
+    match routes {
+        Routes::Single(steps) => Box::new(steps.iter()),
+        Routes::Named(routes) => Box::new(routes.iter().flat_map(|(_, steps)| steps)),
+    }
+}
+
+fn in_step(step: &Step) -> Option<String> {
+    let mut action = Some(&step.action);
+    while let Some(current) = action {
+        action = match &current.kind {
+            ActionKind::Proxy(_) => return Some(missing("routes", "\"proxy\"")),
+            ActionKind::Pass(Pass::Upstream(_)) => {
+                return Some(missing("routes", "proxying to upstreams"));
+            }
+            ActionKind::Share(share) => share.fallback.as_deref(),
+            ActionKind::Pass(_) | ActionKind::Return(_) => None,
+        };
+    }
+    None
 }
 
 fn in_application(app: &Application) -> Option<String> {

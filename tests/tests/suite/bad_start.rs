@@ -2,37 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use blackbox::{Place, Unitd, need_python, need_root, wait_for, wait_until};
+use blackbox::{Place, Unitd, need_python, need_root, run, wait_for, wait_for_end, wait_until};
 use nix::sys::signal::Signal;
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// Runs a command that has to end by itself, and what it wrote.
-#[track_caller]
-fn run(mut command: Command) -> Output {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    wait_for_end(&mut child);
-    child.wait_with_output().unwrap()
-}
-
-#[track_caller]
-fn wait_for_end(child: &mut Child) {
-    let deadline = std::time::Instant::now() + LIMIT;
-    while child.try_wait().unwrap().is_none() {
-        if std::time::Instant::now() > deadline {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("it does not end");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// The start fails with this text, in the log or on standard error, and leaves nothing.
 #[track_caller]
@@ -130,6 +108,8 @@ fn a_control_socket_in_use_is_not_taken() {
     assert!(socket.exists(), "it is somebody else's");
     assert!(!place.pid_file().exists() && !place.path("control.sock.tmp").exists());
     drop(other);
+    // A process that is being started in another test may hold a copy for a moment.
+    wait_until("nobody listens", LIMIT, || UnixStream::connect(&socket).is_err());
     // Now it is stale, and is replaced.
     let unitd = place.start();
     assert_eq!(unitd.get("/config").status, 200);

@@ -1,10 +1,9 @@
 //! The control API: paths, methods, every message it has, and what a write promises.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use blackbox::{Answer, Connection, Place, Unitd, need_python, need_root, request, wait_until};
+use blackbox::{Answer, Connection, Unitd, need_python, request, wait_until};
 use serde_json::{Value, json};
 
 /// The body of an error as it is printed: tabs, one member a line, CRLF.
@@ -507,70 +506,6 @@ fn the_configuration_survives_a_restart() {
     assert_eq!(fs::read(unitd.path("state/conf.json")).unwrap(), stored);
 }
 
-/// What is stored and what is wrong with it: the alert, and that the file is left alone.
-#[test]
-fn a_state_that_cannot_be_restored_is_told_and_left_alone() {
-    let table = [
-        (
-            "{\"listeners\": ",
-            "20000",
-            "failed to restore previous configuration: file is corrupted or not enough memory",
-        ),
-        (
-            "",
-            "20000",
-            "failed to restore previous configuration: file is corrupted or not enough memory",
-        ),
-        (
-            "{\"listeners\": {}}",
-            "two",
-            "failed to restore previous configuration: invalid version string \"two\"",
-        ),
-        (
-            "{\"nonsense\": 1}",
-            "20000",
-            "the previous configuration is invalid: Unknown parameter \"nonsense\".",
-        ),
-    ];
-    for (config, version, alert) in table {
-        let place = Place::new();
-        place.write("state/conf.json", config);
-        place.write("state/version", version);
-        let unitd = place.start();
-        unitd.expect_alert(alert);
-        unitd.log().wait(&regex::escape(alert));
-        assert_eq!(
-            unitd.config(""),
-            json!({ "listeners": {}, "routes": [], "applications": {} }),
-            "{alert}"
-        );
-        assert_eq!(fs::read_to_string(unitd.path("state/conf.json")).unwrap(), config);
-        unitd.configure(&json!({ "listeners": {} }));
-        assert_eq!(
-            fs::read_to_string(unitd.path("state/conf.json")).unwrap(),
-            "{\"listeners\":{}}"
-        );
-    }
-}
-
-#[test]
-fn a_stored_configuration_the_router_refuses_gives_the_default() {
-    let place = Place::new();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let stored =
-        json!({ "listeners": { address.to_string(): { "pass": "routes" } }, "routes": [] });
-    place.write("state/conf.json", stored.to_string());
-    place.write("state/version", "20000");
-    let unitd = place.start();
-    for text in ["failed to apply new conf", "failed to apply previous configuration", "bind("] {
-        unitd.expect_alert(text);
-        unitd.log().wait(&regex::escape(text));
-    }
-    assert_eq!(unitd.config("/listeners"), json!({}));
-    assert_eq!(fs::read_to_string(unitd.path("state/conf.json")).unwrap(), stored.to_string());
-}
-
 #[test]
 fn writes_at_the_same_time_are_done_one_after_the_other() {
     let unitd = Unitd::start();
@@ -607,107 +542,6 @@ fn a_client_that_leaves_does_not_cancel_its_write() {
     wait_until("the write is done", Duration::from_secs(10), || {
         unitd.get("/config/routes/0/action/return").text == "299\r\n"
     });
-}
-
-/// The temporary file cannot be made, whoever asks for it.
-#[test]
-fn a_configuration_that_cannot_be_stored_is_not_applied() {
-    let (mut unitd, port) = Unitd::with_routes(&json!([{ "action": { "return": 200 } }]));
-    let stored = fs::read(unitd.path("state/conf.json")).unwrap();
-    fs::create_dir_all(unitd.path("state/conf.json.tmp/in-the-way")).unwrap();
-    expect_not_stored(&unitd, port, &stored);
-    fs::remove_dir_all(unitd.path("state/conf.json.tmp")).unwrap();
-    expect_stored_again(&mut unitd, port);
-}
-
-/// A state directory on a file system that is full while the configuration is stored.
-#[test]
-fn a_full_disk_loses_nothing() {
-    need_root!();
-    let place = Place::new();
-    let port = place.port();
-    let Some(disk) = TinyDisk::mount(place.path("state")) else {
-        blackbox::skip!("no file system can be mounted");
-    };
-    let mut unitd = place.start();
-    unitd.configure(&json!({
-        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
-        "routes": [{ "action": { "return": 200 } }],
-    }));
-    let stored = fs::read(unitd.path("state/conf.json")).unwrap();
-    disk.fill();
-    expect_not_stored(&unitd, port, &stored);
-    disk.make_room();
-    expect_stored_again(&mut unitd, port);
-    unitd.stop();
-}
-
-fn expect_not_stored(unitd: &Unitd, port: u16, stored: &[u8]) {
-    unitd.expect_alert("failed to store current configuration");
-    // And before it the call that failed, by name and file.
-    unitd.expect_alert("state/conf.json.tmp\") failed (");
-    let before = unitd.get("/config").text;
-    let other = unitd.port();
-    for attempt in 0..3 {
-        let answer = unitd.put(
-            "/config",
-            json!({
-                "listeners": { format!("127.0.0.1:{other}"): { "pass": "routes" } },
-                "routes": [{ "action": { "return": 201, "location": "x".repeat(8000) } }],
-            }),
-        );
-        assert_eq!(answer.status, 500, "{}", answer.text);
-        assert_eq!(answer.json()["error"], "Failed to store configuration.", "{attempt}");
-        assert!(!answer.detail().is_empty(), "{}", answer.text);
-        assert_eq!(unitd.get("/config").text, before);
-        assert_eq!(unitd.fetch(port, "/").status, 200);
-        assert!(Connection::try_tcp(other).is_err(), "nobody listens on a refused address");
-        assert_eq!(fs::read(unitd.path("state/conf.json")).unwrap(), stored);
-    }
-    unitd.log().wait("failed to store current configuration");
-}
-
-fn expect_stored_again(unitd: &mut Unitd, port: u16) {
-    unitd.put("/config/routes/0/action/return", 202).expect_success();
-    assert_eq!(unitd.fetch(port, "/").status, 202);
-    let left: Vec<PathBuf> = fs::read_dir(unitd.path("state"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "tmp"))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
-    unitd.stop();
-    unitd.start_again();
-    assert_eq!(unitd.fetch(port, "/").status, 202);
-}
-
-/// A file system of a few pages, gone with this value.
-struct TinyDisk {
-    path: PathBuf,
-}
-
-impl TinyDisk {
-    fn mount(path: PathBuf) -> Option<Self> {
-        let flags = nix::mount::MsFlags::empty();
-        let options = Some("size=32k,mode=0777");
-        nix::mount::mount(Some("unit-test-state"), &path, Some("tmpfs"), flags, options).ok()?;
-        Some(Self { path })
-    }
-
-    fn fill(&self) {
-        let mut file = fs::File::create(self.path.join("filler")).unwrap();
-        while std::io::Write::write(&mut file, &[0; 1024]).is_ok_and(|count| count > 0) {}
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.path.join("filler")).unwrap();
-    }
-}
-
-impl Drop for TinyDisk {
-    fn drop(&mut self) {
-        let _ = nix::mount::umount2(&self.path, nix::mount::MntFlags::MNT_DETACH);
-    }
 }
 
 #[test]

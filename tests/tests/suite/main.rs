@@ -4,14 +4,20 @@
 
 mod bad_start;
 mod certificates;
+mod check;
+mod command_line;
 mod control_api;
+mod crash_safety;
 mod django;
 mod flask;
 mod hostile;
 mod http;
+mod initial_config;
 mod preconditions;
 mod python;
 mod reconfigure;
+mod restore;
+mod rotation;
 mod routing;
 mod signals;
 mod startup;
