@@ -4,6 +4,7 @@ mod describe;
 mod key;
 
 use conf::Value;
+use port_proto::{UPLOAD_LEN_MAX, public_part};
 use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
@@ -32,6 +33,12 @@ pub(crate) enum BundleError {
     /// A block is not PEM.
     #[error("malformed PEM: {0}")]
     Pem(String),
+    /// A line that begins or ends a block is not just that.
+    #[error("malformed PEM: a line that begins or ends a block has something else in it")]
+    Boundary,
+    /// It is longer than [`UPLOAD_LEN_MAX`].
+    #[error("more than {UPLOAD_LEN_MAX} bytes")]
+    TooLong,
     /// A certificate is not one.
     #[error("malformed certificate: {0}")]
     Certificate(String),
@@ -57,6 +64,9 @@ pub(crate) enum Completeness {
 /// # Errors
 /// [`BundleError`] when it is not exactly one private key and at least one certificate.
 pub(crate) fn read(pem: &[u8], completeness: Completeness) -> Result<Value, BundleError> {
+    if pem.len() > UPLOAD_LEN_MAX {
+        return Err(BundleError::TooLong);
+    }
     let mut key: Option<Vec<u8>> = None;
     let mut chain: Vec<Vec<u8>> = Vec::new();
     for block in blocks(pem) {
@@ -90,7 +100,14 @@ pub(crate) fn read(pem: &[u8], completeness: Completeness) -> Result<Value, Bund
             return Err(BundleError::Mismatch);
         }
     }
-    Ok(describe::bundle(&chain))
+    let description = describe::bundle(&chain);
+    // What main hands out at the next start has to be the same bundle.
+    if completeness == Completeness::Whole
+        && read(&public_part(pem), Completeness::WithoutKey).as_ref() != Ok(&description)
+    {
+        return Err(BundleError::Boundary);
+    }
+    Ok(description)
 }
 
 /// The blocks of a PEM text, RFC 7468, each with its label; what stands between them is ignored.

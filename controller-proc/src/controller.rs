@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use port_io::{ConnectError, Receiver, RequestError, SendError, Sender, bootstrap};
 use port_proto::{
-    AbortConfig, CommitConfig, ControllerToMain, GetStatus, Identity, MainToController, NewPeer,
-    PeerLost, PermitConfig, PrepareConfig, Quit, Refusal, Request, RestartApplication,
-    RestartRefusal, Role, SetUpController, StoreConfig, StreamId, WithFds,
+    AbortConfig, CommitConfig, ConfigStage, ControllerToMain, GetStatus, Identity,
+    MainToController, NewPeer, PeerLost, Permissions, PermitConfig, PrepareConfig, Quit, Refusal,
+    Request, RestartApplication, RestartRefusal, Role, SetUpController, StoreConfig, StreamId,
+    WithFds,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -353,8 +354,11 @@ impl Controller {
                     .read(json)
                     .map(|permissions| PermitConfig { stage: *stage, permissions }),
             ),
-            Question::Commit | Question::Abort | Question::Status | Question::Restart(_) => None,
+            // What was only tried is not to be done for the router any more.
+            Question::Abort => Some(Ok(nothing_proposed())),
+            Question::Commit | Question::Status | Question::Restart(_) => None,
         };
+        let is_proposal = matches!(question, Question::Prepare(ConfigStage::Proposed, _));
         let main = self.main.clone();
         self.questions.spawn_local(async move {
             if let Some(permit) = permit
@@ -362,9 +366,19 @@ impl Controller {
             {
                 return (step, Answer::NotSent(text));
             }
-            (step, ask_router(&router, question).await)
+            let answer = ask_router(&router, question).await;
+            if is_proposal && answer != Answer::Done {
+                // It is as good as nothing that main is told: the next proposal takes its place.
+                let _ = ask_permission(&main, Ok(nothing_proposed())).await;
+            }
+            (step, answer)
         });
     }
+}
+
+/// Takes back what a proposed configuration would have needed.
+fn nothing_proposed() -> PermitConfig {
+    PermitConfig { stage: ConfigStage::Proposed, permissions: Permissions::default() }
 }
 
 /// Has main do for the router what a configuration needs. The error is why it does not.

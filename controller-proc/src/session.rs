@@ -283,7 +283,8 @@ impl Session {
         for (ticket, operation) in std::mem::take(&mut self.queue) {
             self.answer(ticket, failure(&operation, STOPPING));
         }
-        if self.router == Router::Absent {
+        // Nobody waits for another try now.
+        if matches!(self.router, Router::Absent | Router::Deferred) {
             self.settle_owed(Err(STOPPING));
         }
     }
@@ -321,6 +322,9 @@ impl Session {
     /// Begins what is next, if nothing is in progress.
     fn proceed(&mut self) {
         while self.task.is_none() {
+            if self.router == Router::InStep && std::mem::take(&mut self.is_stale) {
+                self.router = Router::Behind;
+            }
             match self.router {
                 Router::Absent => return,
                 Router::Behind if self.is_stopping && self.owed.is_empty() => return,

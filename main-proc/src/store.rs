@@ -1,7 +1,6 @@
 //! The state directory: the configuration of the last run and what was uploaded, kept so that a
 //! crash at any instant leaves the old state of a file or the new one.
 
-mod public_part;
 mod uploads;
 
 use std::fmt;
@@ -19,8 +18,8 @@ use thiserror::Error;
 const VERSION_WHEN_ABSENT: u32 = 12500;
 
 /// The most bytes of a configuration: it has to reach the controller in one message, with a list of
-/// modules.
-pub const CONF_LEN_MAX: u64 = BULK_LEN_MAX as u64 - 1024 * 1024;
+/// modules and what was uploaded.
+pub const CONF_LEN_MAX: u64 = (BULK_LEN_MAX - uploads::UPLOADS_LEN_MAX - 1024 * 1024) as u64;
 
 /// The most bytes a version file is read for.
 const VERSION_LEN_MAX: u64 = 64;
@@ -272,12 +271,21 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`StoreError`] naming the failed call; what was stored before is in place then.
     pub fn store(&mut self, json: &[u8]) -> Result<(), StoreError> {
+        if json.len() as u64 > CONF_LEN_MAX {
+            return Err(self.too_large(CONF, CONF_LEN_MAX));
+        }
         let current = version_number();
         if self.version != Some(current) || !self.directory.join(VERSION).exists() {
             self.replace(VERSION, current.to_string().as_bytes())?;
             self.version = Some(current);
         }
         self.replace(CONF, json)
+    }
+
+    /// The refusal of what could not be loaded again.
+    fn too_large(&self, name: &str, max: u64) -> StoreError {
+        let error = io::Error::other(format!("more than {max} bytes"));
+        StoreError { call: Call::Write, path: self.directory.join(name), error }
     }
 
     /// Replaces one of the two files of the configuration.

@@ -1,8 +1,15 @@
 //! What users upload besides the configuration: certificate bundles and scripts, each a file of its
 //! own in the state directory.
 
+mod public_part;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use public_part::public_part;
+
+/// The most bytes of one upload. A certificate chain has a few thousand.
+pub const UPLOAD_LEN_MAX: usize = 1024 * 1024;
 
 /// What an upload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,8 +102,7 @@ pub struct StoredUpload {
     pub kind: UploadKind,
     /// Its name.
     pub name: UploadName,
-    /// What is in the file. Of a certificate bundle only the lines that make up certificates, and
-    /// those that begin and end other blocks: private keys stay with main.
+    /// What is in the file; of a certificate bundle only its [`public_part`].
     pub content: Vec<u8>,
 }
 

@@ -78,6 +78,8 @@ pub(crate) struct Control {
     next_listener: RefCell<u32>,
     /// The applications of the running configuration, in its order.
     current: RefCell<Vec<Rc<App>>>,
+    /// Whether there has been a running configuration. Before, main may hold sockets that are ours.
+    has_committed: Cell<bool>,
     /// A configuration that waits for its commit.
     prepared: RefCell<Option<Prepared>>,
     /// One change of configuration at a time, also when controllers are exchanged in mid-update.
@@ -212,6 +214,7 @@ impl Control {
             listeners: RefCell::new(HashMap::new()),
             next_listener: RefCell::new(0),
             current: RefCell::new(Vec::new()),
+            has_committed: Cell::new(false),
             prepared: RefCell::new(None),
             changing: tokio::sync::Mutex::new(()),
             quit: Cell::new(None),

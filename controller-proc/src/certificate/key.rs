@@ -21,12 +21,22 @@ impl PrivateKey {
     /// other that is at least one whole DER sequence.
     pub(super) fn from_der(der: &[u8]) -> Option<Self> {
         let members = sequence(der)?;
+        let is_pkcs8 = members.len() >= 3
+            && members[0].tag() == Tag::Integer
+            && members[1].tag() == Tag::Sequence
+            && members[2].tag() == Tag::OctetString;
+        let own_form = match is_pkcs8 {
+            // The key in its own form is inside, and nothing further inside that.
+            true => sequence(members[2].data).and_then(|members| Self::from_members(&members)),
+            false => Self::from_members(&members),
+        };
+        Some(own_form.unwrap_or(Self::Other))
+    }
+
+    /// What a key in PKCS#1 or SEC 1 form says.
+    fn from_members(members: &[Any<'_>]) -> Option<Self> {
         let is =
             |at: usize, tag| members.get(at).is_some_and(|member: &Any<'_>| member.tag() == tag);
-        if is(0, Tag::Integer) && is(1, Tag::Sequence) && is(2, Tag::OctetString) {
-            // PKCS#8: the key in its own form is inside.
-            return Some(Self::from_der(members[2].data).unwrap_or(Self::Other));
-        }
         if members.len() >= 9 && members.iter().take(9).all(|member| member.tag() == Tag::Integer) {
             return Some(Self::Rsa(without_sign(members[1].data).to_vec()));
         }
@@ -40,7 +50,7 @@ impl PrivateKey {
                 Some(Err(_)) | None => Self::Other,
             });
         }
-        Some(Self::Other)
+        None
     }
 
     /// Whether this is certainly not the key of a certificate with this public key. Where it cannot
@@ -48,7 +58,10 @@ impl PrivateKey {
     pub(super) fn contradicts(&self, public: &SubjectPublicKeyInfo<'_>) -> bool {
         match (self, public.parsed()) {
             (Self::Rsa(modulus), Ok(PublicKey::RSA(rsa))) => *modulus != without_sign(rsa.modulus),
-            (Self::Ec(point), Ok(PublicKey::EC(ec))) => point != ec.data(),
+            // The first octet says in which form the point is: RFC 5480, 2.2.
+            (Self::Ec(point), Ok(PublicKey::EC(ec))) => {
+                point.first() == ec.data().first() && point != ec.data()
+            }
             (Self::Rsa(_), Ok(PublicKey::EC(_))) | (Self::Ec(_), Ok(PublicKey::RSA(_))) => true,
             (Self::Rsa(_) | Self::Ec(_) | Self::Other, _) => false,
         }

@@ -122,6 +122,11 @@ fn what_is_wrong_is_named() {
         garbage,
         RSA.replace("MII", "?II"),
         RSA.replace("-----END CERTIFICATE-----", ""),
+        // What main would hand out at the next start has to be the same.
+        RSA.replace("-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE----- leaf"),
+        RSA.replace("PRIVATE KEY", "my PRIVATE KEY"),
+        RSA.replace("-----END PRIVATE KEY-----\n-----BEGIN", "-----END PRIVATE KEY----------BEGIN"),
+        format!("{RSA}{}", " ".repeat(UPLOAD_LEN_MAX)),
     ] {
         assert!(whole(&pem).is_err(), "{pem}");
     }
@@ -135,6 +140,31 @@ fn main_hands_it_out_without_the_key() {
     assert_eq!(whole(&pem), Err(BundleError::Key));
     let nothing = read(certificate.as_bytes(), Completeness::WithoutKey);
     assert_eq!(nothing, Err(BundleError::NoKey));
+}
+
+#[test]
+fn keys_within_keys_are_not_followed() {
+    // PKCS#8 in PKCS#8, so deep that following it would end the process.
+    let mut der = Vec::new();
+    for _ in 0..60_000 {
+        let header = |tag: u8, len: usize| {
+            let len = u32::try_from(len).unwrap().to_be_bytes();
+            [&[tag, 0x84], &len[..]].concat()
+        };
+        let inner = [&[0x02, 0x01, 0x00, 0x30, 0x00][..], &header(0x04, der.len()), &der].concat();
+        der = [header(0x30, inner.len()), inner].concat();
+    }
+    assert_eq!(PrivateKey::from_der(&der), Some(PrivateKey::Other));
+}
+
+#[test]
+fn a_point_in_another_form_is_no_contradiction() {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(blocks_of(EC)[1].as_bytes()).unwrap();
+    let certificate = pem.parse_x509().unwrap();
+    let compressed = [&[2_u8][..], &[7; 32]].concat();
+    assert!(!PrivateKey::Ec(compressed).contradicts(certificate.public_key()));
+    let other = [&[4_u8][..], &[7; 64]].concat();
+    assert!(PrivateKey::Ec(other).contradicts(certificate.public_key()));
 }
 
 proptest! {

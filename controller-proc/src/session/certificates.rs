@@ -13,6 +13,9 @@ use crate::certificate::{self, BundleError, Completeness};
 use crate::response::Response;
 use crate::session::{Answer, Effect, ROUTER_LOST, Router, STOPPING, Session, Task, Ticket, wrong};
 
+/// What is said of a bundle that somebody else changes at this moment.
+const BUSY: &str = "it is being changed";
+
 /// The certificate bundles of a daemon.
 #[derive(Debug, Default)]
 pub(crate) struct Certificates {
@@ -153,6 +156,9 @@ impl Session {
         match self.certificates.entries.get(&name) {
             None => {}
             Some(Entry::Stored(_)) if replace => {}
+            Some(Entry::Storing { .. } | Entry::Deleting(_)) if replace => {
+                return Err(Response::certificate_not_stored(BUSY));
+            }
             Some(Entry::Stored(_) | Entry::Storing { .. } | Entry::Deleting(_)) => {
                 return Err(Response::certificate_exists());
             }
@@ -190,8 +196,11 @@ impl Session {
                 let upload = DeleteUpload { kind: UploadKind::Certificate, name };
                 self.effects.push_back(Effect::DeleteUpload(ticket, upload));
             }
-            // Neither is settled yet; what is not there for sure is not deleted.
-            Entry::Storing { .. } | Entry::Deleting(_) => {
+            Entry::Storing { old: Some(_), .. } => {
+                self.answer(ticket, Response::certificate_not_deleted(BUSY));
+            }
+            // What is not there yet, or soon no more, is not deleted.
+            Entry::Storing { old: None, .. } | Entry::Deleting(_) => {
                 self.answer(ticket, Response::no_certificate());
             }
         }

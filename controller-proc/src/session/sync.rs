@@ -73,9 +73,6 @@ impl Session {
                     self.standing = Standing::Proven;
                 }
                 self.in_step();
-                if self.router == Router::InStep {
-                    self.settle_owed(Ok(()));
-                }
             }
             (SyncStage::Preparing | SyncStage::Committing, answer) => {
                 match self.not_taken(&wrong(answer)) {
@@ -111,14 +108,14 @@ impl Session {
 
     /// The router runs the current configuration.
     pub(super) fn in_step(&mut self) {
-        // It may have read a certificate bundle just before that was replaced.
-        self.router = match std::mem::take(&mut self.is_stale) {
-            true => Router::Behind,
-            false => Router::InStep,
-        };
+        self.router = Router::InStep;
         self.losses = 0;
         self.retry_after = RETRY_FIRST;
         self.open();
+        // It may have read a certificate bundle just before that was replaced; then it reads again.
+        if !self.is_stale {
+            self.settle_owed(Ok(()));
+        }
     }
 
     /// Answers the clients whose change is on the disk, and waited for a router to take it.

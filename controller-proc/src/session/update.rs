@@ -85,6 +85,9 @@ impl Session {
             (Stage::StoringAlone, Answer::Done) => {
                 self.owed.push((update.ticket, Response::reconfigured()));
                 self.now_current(update.config);
+                if self.is_stopping && self.router == Router::Absent {
+                    self.settle_owed(Err(ROUTER_LOST));
+                }
             }
             (Stage::StoringAlone, answer) => self.answer(update.ticket, not_stored(answer)),
             (Stage::Committing, Answer::Done) => {

@@ -6,16 +6,16 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use port_proto::{StoredUpload, UploadKind, UploadName};
+use port_proto::{StoredUpload, UPLOAD_LEN_MAX, UploadKind, UploadName, public_part};
 use sys::errno::Described;
 
-use crate::store::public_part::public_part;
 use crate::store::{Call, Disk, Place, Store, StoreError, read_bounded};
 
-/// The most bytes of one upload that the controller is given at its start.
-const UPLOAD_LEN_MAX: u64 = 16 * 1024 * 1024;
-/// The most bytes of all of them: they travel in one message, with the configuration.
-const UPLOADS_LEN_MAX: usize = 64 * 1024 * 1024;
+/// The most bytes of all uploads with their names: they travel in one message, with the
+/// configuration.
+pub(super) const UPLOADS_LEN_MAX: usize = 64 * 1024 * 1024;
+/// What an upload takes in that message besides its content and its name.
+const ENTRY_LEN: usize = 16;
 
 /// The sub-directory of a kind of upload.
 fn directory_name(kind: UploadKind) -> &'static str {
@@ -52,16 +52,8 @@ impl<D: Disk> Store<D> {
         for kind in [UploadKind::Certificate, UploadKind::Script] {
             for name in self.upload_names(kind) {
                 let path = self.upload_path(kind, &name);
-                let content = match read_bounded(&path, UPLOAD_LEN_MAX) {
-                    Ok(Some(content)) if len + content.len() <= UPLOADS_LEN_MAX => content,
-                    Ok(Some(_)) => {
-                        unit_log::alert!(
-                            "\"{}\" is left out: {} exceed {UPLOADS_LEN_MAX} bytes",
-                            path.display(),
-                            things(kind)
-                        );
-                        continue;
-                    }
+                let content = match read_bounded(&path, UPLOAD_LEN_MAX as u64) {
+                    Ok(Some(content)) => content,
                     Ok(None) => continue,
                     Err(error) => {
                         let path = path.display();
@@ -69,11 +61,19 @@ impl<D: Disk> Store<D> {
                         continue;
                     }
                 };
-                len += content.len();
                 let content = match kind {
                     UploadKind::Certificate => public_part(&content),
                     UploadKind::Script => content,
                 };
+                len += content.len() + name.as_bytes().len() + ENTRY_LEN;
+                if len > UPLOADS_LEN_MAX {
+                    let path = path.display();
+                    unit_log::alert!(
+                        "\"{path}\" and what comes after it are left out: more than \
+                         {UPLOADS_LEN_MAX} bytes were uploaded"
+                    );
+                    return uploads;
+                }
                 uploads.push(StoredUpload { kind, name, content });
             }
         }
@@ -99,6 +99,21 @@ impl<D: Disk> Store<D> {
         names
     }
 
+    /// How many bytes all uploads take, at most, in the message that hands them out.
+    fn uploads_len(&self) -> usize {
+        let of_kind = |kind| {
+            let names = self.upload_names(kind).into_iter();
+            names
+                .map(|name| {
+                    let len = fs::metadata(self.upload_path(kind, &name)).map_or(0, |at| at.len());
+                    let len = usize::try_from(len).unwrap_or(usize::MAX).min(UPLOAD_LEN_MAX);
+                    len + name.as_bytes().len() + ENTRY_LEN
+                })
+                .sum::<usize>()
+        };
+        of_kind(UploadKind::Certificate) + of_kind(UploadKind::Script)
+    }
+
     /// Stores an upload, in place of any other of its name. When this returns without an error it
     /// is on the disk.
     ///
@@ -110,6 +125,13 @@ impl<D: Disk> Store<D> {
         name: &UploadName,
         content: &[u8],
     ) -> Result<(), StoreError> {
+        if content.len() > UPLOAD_LEN_MAX {
+            return Err(self.too_large(directory_name(kind), UPLOAD_LEN_MAX as u64));
+        }
+        if self.uploads_len() + content.len() + name.as_bytes().len() + ENTRY_LEN > UPLOADS_LEN_MAX
+        {
+            return Err(self.too_large(directory_name(kind), UPLOADS_LEN_MAX as u64));
+        }
         let directory = self.uploads_directory(kind);
         if !directory.is_dir() {
             unit_log::alert!("no {} storage directory", things(kind));
@@ -232,6 +254,23 @@ mod tests {
             .unwrap();
         assert_eq!(loaded(&store), ["a"]);
         assert!(store.open_upload(UploadKind::Certificate, &name("directory")).is_err());
+    }
+
+    #[test]
+    fn nothing_is_stored_that_could_not_be_loaded_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store_in(directory.path());
+        let too_large = vec![b'x'; UPLOAD_LEN_MAX + 1];
+        assert!(store.store_upload(UploadKind::Script, &name("a"), &too_large).is_err());
+        let large = &too_large[1..];
+        let fits = UPLOADS_LEN_MAX / (UPLOAD_LEN_MAX + ENTRY_LEN + 2);
+        for number in 10..10 + fits {
+            // As many files as large ones would be, but sparse.
+            let file = File::create(directory.path().join(format!("scripts/{number}"))).unwrap();
+            file.set_len(UPLOAD_LEN_MAX as u64).unwrap();
+        }
+        assert!(store.store_upload(UploadKind::Script, &name("zz"), large).is_err());
+        assert_eq!(loaded(&store).len(), fits);
     }
 
     #[test]

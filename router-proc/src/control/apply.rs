@@ -225,6 +225,7 @@ impl Control {
             let _ = is_done.await;
         }
         self.listeners.replace(listeners.into_iter().collect());
+        self.has_committed.set(true);
         let before = self.current.replace(apps);
         for app in before {
             let stays = self.current.borrow().iter().any(|kept| Rc::ptr_eq(kept, &app));
@@ -254,8 +255,12 @@ impl Control {
         self.keep_current_listeners().await;
     }
 
-    /// Has main close the sockets that the running configuration does not use.
+    /// Has main close the sockets that the running configuration does not use. While none has run, the
+    /// sockets of the one before are kept: clients wait in them.
     async fn keep_current_listeners(&self) {
+        if !self.has_committed.get() {
+            return;
+        }
         let addresses: HashSet<ListenAddress> = self.listeners.borrow().keys().cloned().collect();
         let request = KeepListeners { addresses: addresses.into_iter().collect() };
         if let Err(error) = self.main.request(request).await {

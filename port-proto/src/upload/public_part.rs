@@ -1,4 +1,5 @@
-//! What of a certificate bundle others than main may see.
+//! What of a certificate bundle others than main may see. Main takes it out, and the controller takes
+//! no bundle of which it would show less.
 
 /// The labels of the blocks that make up certificates, RFC 7468, section 5 and OpenSSL's own.
 const CERTIFICATES: [&[u8]; 3] = [b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"];
@@ -8,7 +9,8 @@ const CERTIFICATES: [&[u8]; 3] = [b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED
 ///
 /// What is not known to be public is left out: a text of another form than expected loses too much,
 /// never too little.
-pub(super) fn public_part(pem: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn public_part(pem: &[u8]) -> Vec<u8> {
     let mut public = Vec::new();
     let mut shows = false;
     for line in pem.split(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -16,8 +18,12 @@ pub(super) fn public_part(pem: &[u8]) -> Vec<u8> {
             shows = CERTIFICATES.contains(&label);
         } else if boundary(line, b"-----END ").is_some() {
             shows = false;
-        } else if !shows {
-            continue;
+        } else {
+            // Something like a boundary may begin a key; who knows.
+            shows &= !line.starts_with(b"-----");
+            if !shows {
+                continue;
+            }
         }
         public.extend_from_slice(line.trim_ascii_end());
         public.push(b'\n');
@@ -78,6 +84,10 @@ mod tests {
             "-----BEGIN PRIVATE KEY-----secret-----\n",
             "-----BEGIN secret-----\n",
             "-----BEGIN CERTIFICATE-----secret\n",
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE----------BEGIN PRIVATE KEY-----\n\
+             secret\n-----END PRIVATE KEY-----\n",
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----x\n\
+             -----BEGIN PRIVATE KEY-----x\nsecret\n",
         ] {
             assert!(!public(pem).contains("secret"), "{pem}");
         }
