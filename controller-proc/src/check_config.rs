@@ -1,9 +1,10 @@
 //! What main is told about a configuration that somebody wants to be checked: `unitd --check`.
 
-use conf::{Config, Origin, Position};
+use conf::{Config, Environment, Names, Origin, Position};
 use port_proto::{CheckConfig, ConfigFault, StreamId};
 
 use crate::ToMain;
+use crate::session::Certificates;
 use crate::validation::environment;
 
 /// Checks a configuration as one that a client sent would be, and says where its fault is.
@@ -11,14 +12,19 @@ use crate::validation::environment;
 /// # Errors
 /// [`ConfigFault`] for the first fault.
 pub(crate) fn check(request: &CheckConfig) -> Result<(), ConfigFault> {
-    let CheckConfig { json, modules } = request;
+    let CheckConfig { json, modules, uploads } = request;
     let value = conf::parse(json).map_err(|error| ConfigFault {
         detail: error.detail.to_owned(),
         pointer: None,
         place: place(error.position),
         suggestion: None,
     })?;
-    match Config::validate(&value, &environment(modules, Origin::Request)) {
+    let certificates = match uploads {
+        Some(uploads) => Certificates::restore(uploads).0.names(),
+        None => Names::Unchecked,
+    };
+    let environment = Environment { certificates, ..environment(modules, Origin::Request) };
+    match Config::validate(&value, &environment) {
         Ok(_) => Ok(()),
         Err(error) => Err(ConfigFault {
             detail: error.detail,
@@ -46,7 +52,8 @@ mod tests {
     use super::*;
 
     fn fault(json: &str) -> Option<ConfigFault> {
-        check(&CheckConfig { json: json.into(), modules: Vec::new() }).err()
+        check(&CheckConfig { json: json.into(), modules: Vec::new(), uploads: Some(Vec::new()) })
+            .err()
     }
 
     #[test]
@@ -68,6 +75,18 @@ mod tests {
         );
         let not_json = fault("{\n  \"a\" 1}").unwrap();
         assert_eq!((not_json.pointer, not_json.place), (None, Some((2, 7))));
+    }
+
+    #[test]
+    fn certificates_are_looked_for_where_they_can_be() {
+        let json =
+            br#"{"listeners": {"*:443": {"pass": "routes", "tls": {"certificate": "one"}}}, "routes": []}"#;
+        let check = |uploads| {
+            check(&CheckConfig { json: json.to_vec(), modules: Vec::new(), uploads }).err()
+        };
+        assert_eq!(check(None), None);
+        let pointer = check(Some(Vec::new())).unwrap().pointer.unwrap();
+        assert_eq!(pointer, "/listeners/*:443/tls/certificate");
     }
 
     #[test]

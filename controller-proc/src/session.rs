@@ -26,7 +26,7 @@ use port_proto::{
 use crate::endpoint::Operation;
 use crate::response::Response;
 use crate::restore::{default_config, restore};
-use crate::session::certificates::Certificates;
+pub(crate) use crate::session::certificates::Certificates;
 use crate::session::edit::{Requested, edited};
 use crate::session::initial::Initial;
 use crate::session::report::Reading;

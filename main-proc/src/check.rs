@@ -10,7 +10,7 @@ use std::time::Duration;
 use port_io::{ConnectError, RequestError, SendError};
 use port_proto::{
     CheckConfig, ConfigFault, ControllerToMain, Direction, DiscoveryToMain, Generation, Identity,
-    MainToController, MainToDiscovery, Module, Pid, ProbeModules, Quit, Role,
+    MainToController, MainToDiscovery, Module, Pid, ProbeModules, Quit, Role, StoredUpload,
 };
 use sys::errno::Described;
 use sys::signal::Signal;
@@ -120,11 +120,15 @@ pub struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Checks a text. Nothing of it is left: no process, no file.
+    /// Checks a text that may name these uploads. Nothing of it is left: no process, no file.
     ///
     /// # Errors
     /// [`CheckError`] when that was not possible; what is wrong with the text is the outcome.
-    pub fn check(&self, json: Vec<u8>) -> Result<Result<(), ConfigFault>, CheckError> {
+    pub fn check(
+        &self,
+        json: Vec<u8>,
+        uploads: Option<Vec<StoredUpload>>,
+    ) -> Result<Result<(), ConfigFault>, CheckError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -132,7 +136,7 @@ impl Checker<'_> {
         LocalSet::new().block_on(&runtime, async {
             timeout(LIMIT, async {
                 let modules = self.discover().await?;
-                self.ask(CheckConfig { json, modules }).await
+                self.ask(CheckConfig { json, modules, uploads }).await
             })
             .await
             .map_err(|_| CheckError::Timeout)?

@@ -154,7 +154,7 @@ fn prepare(options: Options, invocation: Invocation) -> Result<Prepared, Failed>
                 environment: &environment,
                 modules_dir: options.modules_dir.as_ref(),
             };
-            refuse_invalid(file, checker.check(json.clone()))?;
+            refuse_invalid(file, checker.check(json.clone(), Some(store.load_uploads())))?;
             store.begin_with(json);
         }
     }
@@ -220,7 +220,9 @@ fn check(options: &Options, file: &str, invocation: Invocation) -> u8 {
             environment: &invocation.environment,
             modules_dir: options.modules_dir.as_ref(),
         };
-        refuse_invalid(file, checker.check(json))
+        let store = Store::new(&options.state_dir);
+        let uploads = store.may_read_uploads().then(|| store.load_uploads());
+        refuse_invalid(file, checker.check(json, uploads))
     });
     match outcome {
         Ok(()) => {

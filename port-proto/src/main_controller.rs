@@ -120,6 +120,9 @@ pub struct CheckConfig {
     pub json: Vec<u8>,
     /// The language runtimes, sorted by type, newest version first.
     pub modules: Vec<Module>,
+    /// The certificate bundles and scripts in the state directory; nothing where who asks may not
+    /// read them, and names are not checked then.
+    pub uploads: Option<Vec<StoredUpload>>,
 }
 
 /// What is wrong with a configuration: the refusal of [`CheckConfig`].

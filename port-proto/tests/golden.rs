@@ -167,8 +167,12 @@ fn main_to_controller() {
         (MainToController::ReopenLog(with_fds(ReopenLog)), "01 07 01 01 00 00 00 00 00 00 00 00 |"),
         (MainToController::Quit(Quit::Graceful), "01 04 01 00 00 00 00 00 01 00 00 00 | 01"),
         (
-            MainToController::CheckConfig(CheckConfig { json: b"{}".to_vec(), modules: modules() }),
-            "01 21 01 00 0d 0c 0b 0a 12 00 00 00 | 02 7b 7d 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c",
+            MainToController::CheckConfig(CheckConfig {
+                json: b"{}".to_vec(),
+                modules: modules(),
+                uploads: Some(Vec::new()),
+            }),
+            "01 21 01 00 0d 0c 0b 0a 14 00 00 00 | 02 7b 7d 01 02 70 79 03 33 2e 31 02 2f 70 01 02 2f 6c 01 00",
         ),
     ]);
     answers::<CheckConfig>(vec![

@@ -47,7 +47,7 @@ impl Entry {
 
 impl Certificates {
     /// The bundles that main found, and a line for the log about each that cannot be used.
-    pub(super) fn restore(uploads: &[StoredUpload]) -> (Self, Vec<String>) {
+    pub(crate) fn restore(uploads: &[StoredUpload]) -> (Self, Vec<String>) {
         let mut certificates = Self::default();
         let mut alerts = Vec::new();
         for StoredUpload { kind, name, content } in uploads {
@@ -67,7 +67,7 @@ impl Certificates {
     }
 
     /// The names of those that a configuration can use.
-    pub(super) fn names(&self) -> Names {
+    pub(crate) fn names(&self) -> Names {
         let usable = self.entries.iter().filter_map(|(name, entry)| match entry {
             Entry::Stored(_) | Entry::Storing { old: Some(_), .. } => {
                 Some(Text::from(name.as_bytes()))

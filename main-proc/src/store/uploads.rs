@@ -43,6 +43,16 @@ impl<D: Disk> Store<D> {
         self.uploads_directory(kind).join(std::ffi::OsStr::from_bytes(name.as_bytes()))
     }
 
+    /// Whether this process may see what was uploaded, if anything was.
+    #[must_use]
+    pub fn may_read_uploads(&self) -> bool {
+        let denied = |kind| {
+            fs::read_dir(self.uploads_directory(kind))
+                .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        };
+        ![UploadKind::Certificate, UploadKind::Script].into_iter().any(denied)
+    }
+
     /// What was uploaded, sorted by kind and name, without private keys. What cannot be read is
     /// logged and left out.
     #[must_use]

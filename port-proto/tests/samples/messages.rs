@@ -242,8 +242,9 @@ impl Generate for MainToController {
             peer_lost().prop_map(Self::PeerLost),
             reopen_log().prop_map(Self::ReopenLog),
             quit().prop_map(Self::Quit),
-            (bytes(), modules())
-                .prop_map(|(json, modules)| Self::CheckConfig(CheckConfig { json, modules })),
+            (bytes(), modules(), option::of(uploads())).prop_map(|(json, modules, uploads)| {
+                Self::CheckConfig(CheckConfig { json, modules, uploads })
+            }),
         ]
         .boxed()
     }

@@ -1,34 +1,33 @@
 //! What a configuration is stored in may fail at any moment, and main may die at any moment: the old
 //! configuration or the new one is served afterwards, and what was acknowledged is there.
 
+use std::cell::Cell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::{TryRecvError, channel};
 
-use blackbox::{Connection, Killed, Place, Unitd, kill_at_call, need_root, request};
+use blackbox::{Connection, Killed, Place, Unitd, kill_at_call, need_root, program, request, run};
 use serde_json::json;
 
 /// The fewest calls of main that an update is known to consist of: fewer, and nothing was tried.
 const CALLS_MIN: usize = 15;
 
-/// Sends an update that makes the port answer with a status, kills main as it is about to do its
-/// system call of this number, and starts again. Whether main came that far.
-fn kill_and_restart(
-    unitd: &mut Unitd,
-    port: u16,
-    status: u16,
-    calls: usize,
-) -> nix::Result<Killed> {
+/// How an attempt ended: whether main came to the call it was to die of, and what the client was
+/// told, if anything.
+struct Attempt {
+    killed: Killed,
+    acknowledged: bool,
+}
+
+/// Sends a request to the control API, kills main as it is about to do its system call of this
+/// number, and starts again.
+fn kill_and_restart(unitd: &mut Unitd, bytes: Vec<u8>, calls: usize) -> nix::Result<Attempt> {
     let before_kill = unitd.processes();
     let (told, answer) = channel();
-    let config = json!({
-        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
-        "routes": [{ "action": { "return": status } }],
-    });
-    let bytes = request("PUT", "/config", &[], config.to_string().as_bytes());
     let socket = unitd.control_socket();
-    let acknowledged = std::cell::Cell::new(None);
-    let outcome = kill_at_call(
+    let status = Cell::new(None);
+    let killed = kill_at_call(
         unitd.pid(),
         calls,
         || {
@@ -41,8 +40,8 @@ fn kill_and_restart(
             });
         },
         || match answer.try_recv() {
-            Ok(status) => {
-                acknowledged.set(status);
+            Ok(found) => {
+                status.set(found);
                 true
             }
             Err(TryRecvError::Empty) => false,
@@ -57,13 +56,9 @@ fn kill_and_restart(
     }
     unitd.wait_for_death(&before_kill);
     // The answer may have been on its way already.
-    let acknowledged = acknowledged.get().or_else(|| answer.recv().ok().flatten());
+    let status = status.get().or_else(|| answer.recv().ok().flatten());
     unitd.start_again();
-    let now = unitd.get("/config/routes/0/action/return");
-    if acknowledged == Some(200) {
-        assert_eq!(now.text.trim(), status.to_string(), "call {calls}: acknowledged and lost");
-    }
-    Ok(outcome)
+    Ok(Attempt { killed, acknowledged: status == Some(200) })
 }
 
 /// Kills main at each of its calls in turn. `forget` makes each update the first one.
@@ -73,14 +68,20 @@ fn kill_at_each_call(forget: bool) {
     let mut old = None;
     for calls in 0.. {
         let status = 200 + u16::try_from(calls % 90).unwrap();
-        let outcome = match kill_and_restart(&mut unitd, port, status, calls) {
-            Ok(outcome) => outcome,
+        let config = json!({
+            "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+            "routes": [{ "action": { "return": status } }],
+        });
+        let put = request("PUT", "/config", &[], config.to_string().as_bytes());
+        let Attempt { killed, acknowledged } = match kill_and_restart(&mut unitd, put, calls) {
+            Ok(attempt) => attempt,
             Err(error) => blackbox::skip!("main cannot be traced: {error}"),
         };
         // Old or new, never neither.
         let answer = unitd.get("/config/routes/0/action/return");
         let now: Option<u16> = answer.text.trim().parse().ok();
         assert!(now == old || now == Some(status), "call {calls}: {}", answer.text);
+        assert!(!acknowledged || now == Some(status), "call {calls}: acknowledged and lost");
         if let Some(now) = now {
             assert_eq!(unitd.fetch(port, "/").status, now, "call {calls}: what is shown is served");
         } else {
@@ -96,7 +97,7 @@ fn kill_at_each_call(forget: bool) {
             unitd.start_again();
             old = None;
         }
-        if outcome == Killed::Afterwards {
+        if killed == Killed::Afterwards {
             assert!(calls >= CALLS_MIN, "{calls} calls");
             println!("main was killed at each of {calls} calls");
             break;
@@ -112,6 +113,92 @@ fn an_update_that_main_dies_of_is_done_or_not() {
 #[test]
 fn a_first_update_that_main_dies_of_is_done_or_not() {
     kill_at_each_call(true);
+}
+
+/// A bundle of a key and a certificate of this name.
+fn bundle(place: &Place, openssl: &Path, name: &str) -> Vec<u8> {
+    let (key, certificate) = (place.text_path("key.pem"), place.text_path("certificate.pem"));
+    let mut command = Command::new(openssl);
+    command.args([
+        "req",
+        "-x509",
+        "-nodes",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ]);
+    command.args([
+        "-subj",
+        &format!("/CN={name}"),
+        "-days",
+        "2",
+        "-keyout",
+        &key,
+        "-out",
+        &certificate,
+    ]);
+    let output = run(command);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    [fs::read(certificate).unwrap(), fs::read(key).unwrap()].concat()
+}
+
+/// A bundle is replaced by one of another name, again and again.
+#[test]
+fn a_replaced_certificate_that_main_dies_of_is_the_old_or_the_new() {
+    let Some(openssl) = program("openssl") else {
+        blackbox::skip!("no openssl");
+    };
+    let mut unitd = Unitd::start();
+    let names = ["one.test", "two.test"];
+    let bundles = names.map(|name| bundle(&unitd, &openssl, name));
+    let mut old = None;
+    for calls in 0.. {
+        let new = names[calls % 2];
+        let put = request("PUT", "/certificates/c?replace", &[], &bundles[calls % 2]);
+        let Attempt { killed, acknowledged } = match kill_and_restart(&mut unitd, put, calls) {
+            Ok(attempt) => attempt,
+            Err(error) => blackbox::skip!("main cannot be traced: {error}"),
+        };
+        let answer = unitd.get("/certificates/c/chain/0/subject/common_name");
+        let now: Option<String> =
+            (answer.status == 200).then(|| answer.json().as_str().unwrap().to_owned());
+        assert!(now == old || now.as_deref() == Some(new), "call {calls}: {}", answer.text);
+        assert!(!acknowledged || now.as_deref() == Some(new), "call {calls}: lost");
+        let private = fs::read(unitd.path("state/certs/c")).unwrap_or_default();
+        assert!(now.is_none() || bundles.contains(&private), "call {calls}: a whole one");
+        old = now;
+        if killed == Killed::Afterwards {
+            assert!(calls >= CALLS_MIN, "{calls} calls");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_deleted_certificate_that_main_dies_of_is_there_or_not() {
+    let Some(openssl) = program("openssl") else {
+        blackbox::skip!("no openssl");
+    };
+    let mut unitd = Unitd::start();
+    let bundle = bundle(&unitd, &openssl, "one.test");
+    for calls in 0.. {
+        unitd.control("PUT", "/certificates/c?replace", &bundle).expect_success();
+        let delete = request("DELETE", "/certificates/c", &[], b"");
+        let Attempt { killed, acknowledged } = match kill_and_restart(&mut unitd, delete, calls) {
+            Ok(attempt) => attempt,
+            Err(error) => blackbox::skip!("main cannot be traced: {error}"),
+        };
+        let is_there = unitd.get("/certificates/c").status == 200;
+        assert!(!(acknowledged && is_there), "call {calls}: acknowledged and there");
+        if is_there {
+            assert_eq!(fs::read(unitd.path("state/certs/c")).unwrap(), bundle);
+        }
+        if killed == Killed::Afterwards {
+            assert!(calls >= 5, "{calls} calls");
+            break;
+        }
+    }
 }
 
 /// The temporary file cannot be made, whoever asks for it.

@@ -13,6 +13,7 @@ mod flask;
 mod hostile;
 mod http;
 mod initial_config;
+mod log_lines;
 mod preconditions;
 mod python;
 mod reconfigure;
