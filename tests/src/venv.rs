@@ -1,4 +1,5 @@
-//! A virtual environment with the frameworks the suite serves, made once and shared by all tests.
+//! Virtual environments with the frameworks the suite serves and the programs it checks with, each
+//! made once and shared by all tests.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,24 +15,42 @@ pub struct Venv {
 }
 
 impl Venv {
-    /// The one of this build, made if there is none yet.
+    /// The one with the frameworks that are served, made if there is none yet.
     ///
     /// # Errors
     /// What is missing, in words: a runtime, its interpreter, or what is to be installed.
     pub fn shared() -> Result<Self, String> {
-        let (version, interpreter) = interpreter().ok_or("no python with a runtime here")?;
+        let found = interpreter().ok_or("no python with a runtime here")?;
+        Self::with("test-venv", "apps/requirements.txt", found)
+    }
+
+    /// The one with the programs that check what is served, made if there is none yet. Any Python 3
+    /// will do.
+    ///
+    /// # Errors
+    /// What is missing, in words: an interpreter, or what is to be installed.
+    pub fn of_checkers() -> Result<Self, String> {
+        let interpreter = program("python3").ok_or("no python3 here")?;
+        Self::with("test-venv-checkers", "checkers/requirements.txt", ("3".to_owned(), interpreter))
+    }
+
+    fn with(
+        name: &str,
+        requirements: &str,
+        (version, interpreter): (String, PathBuf),
+    ) -> Result<Self, String> {
         // Beside what cargo built, which everybody can read who runs it.
         let executable = std::env::current_exe().map_err(|error| error.to_string())?;
         let target = executable.ancestors().nth(3).ok_or("the tests are in no target directory")?;
-        let home = target.join(format!("test-venv-{version}"));
-        let lock = File::create(target.join(format!("test-venv-{version}.lock")))
+        let home = target.join(format!("{name}-{version}"));
+        let lock = File::create(target.join(format!("{name}-{version}.lock")))
             .map_err(|error| error.to_string())?;
         // Other tests, and other runs of the suite, wait here until it is complete.
         lock.lock().map_err(|error| error.to_string())?;
-        let wanted = fs::read_to_string(own_file("apps/requirements.txt")).unwrap();
+        let wanted = fs::read_to_string(own_file(requirements)).unwrap();
         let marker = home.join("complete");
         if fs::read_to_string(&marker).ok().as_deref() != Some(&wanted) {
-            make(&interpreter, &home)?;
+            make(&interpreter, &home, requirements)?;
             fs::write(&marker, wanted).map_err(|error| error.to_string())?;
         }
         Ok(Self { home, version })
@@ -47,6 +66,22 @@ impl Venv {
     #[must_use]
     pub fn application_type(&self) -> String {
         format!("python {}", self.version)
+    }
+
+    /// A command for one of its programs.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.home.join("bin").join(name));
+        command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// A file of this package that its interpreter runs.
+    #[must_use]
+    pub fn script(&self, path: &str) -> Command {
+        let mut command = self.program("python");
+        command.arg(own_file(path));
+        command
     }
 
     /// Runs its interpreter in a directory and waits for success.
@@ -71,11 +106,11 @@ fn interpreter() -> Option<(String, PathBuf)> {
     })
 }
 
-fn make(interpreter: &Path, home: &Path) -> Result<(), String> {
+fn make(interpreter: &Path, home: &Path, requirements: &str) -> Result<(), String> {
     run(Command::new(interpreter).args(["-m", "venv", "--clear"]).arg(home))?;
     let mut pip = Command::new(home.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-    run(pip.arg(own_file("apps/requirements.txt")))
+    run(pip.arg(own_file(requirements)))
 }
 
 fn run(command: &mut Command) -> Result<(), String> {

@@ -39,16 +39,15 @@ pub(crate) fn check(workspace: &Workspace, wrong: &mut Vec<String>) -> Result<()
 fn documents(workspace: &Workspace) -> Result<Vec<(&'static str, String)>> {
     let template = fs::read_to_string(workspace.root.join(TEMPLATE))
         .with_context(|| format!("cannot read {TEMPLATE}"))?;
+    let schema = conf::print_pretty(&conf::schema::json_schema());
     Ok(vec![
         ("docs/configuration.md", reference::fill_in(&template)?),
-        (
-            "docs/configuration.schema.json",
-            json(&conf::print_pretty(&conf::schema::json_schema()))?,
-        ),
+        ("docs/configuration.schema.json", json(schema)?),
+        ("docs/openapi.json", json(controller_proc::description())?),
     ])
 }
 
 /// JSON as it is answered, with the line ends of files.
-fn json(text: &[u8]) -> Result<String> {
-    Ok(String::from_utf8(text.to_vec()).context("JSON is not UTF-8")?.replace("\r\n", "\n"))
+fn json(text: Vec<u8>) -> Result<String> {
+    Ok(String::from_utf8(text).context("JSON is not UTF-8")?.replace("\r\n", "\n"))
 }

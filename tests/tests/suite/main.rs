@@ -6,6 +6,7 @@ mod bad_start;
 mod certificates;
 mod check;
 mod command_line;
+mod config_schema;
 mod control_api;
 mod crash_safety;
 mod django;
