@@ -2,19 +2,24 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod api_table;
 mod bad_start;
 mod certificates;
 mod check;
 mod command_line;
+mod config_table;
 mod control_api;
 mod crash_safety;
 mod django;
+mod every_node;
 mod flask;
 mod hostile;
 mod http;
 mod initial_config;
 mod preconditions;
 mod python;
+mod random_edits;
+mod random_requests;
 mod reconfigure;
 mod restore;
 mod rotation;
