@@ -1,5 +1,6 @@
 //! The JSON reader: comments and trailing commas are allowed, errors say where they are.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::text::Text;
@@ -7,6 +8,8 @@ use crate::value::{DEPTH_MAX, Number, Object, Value};
 
 /// The longest text of a number.
 const NUMBER_LEN_MAX: usize = 14;
+/// The longest string that is shared with others that are the same.
+const SHARED_LEN_MAX: usize = 64;
 /// The longest string, decoded or not.
 const STRING_LEN_MAX: usize = 0x7fff_ffff;
 /// The largest magnitude of a number: 2 to the 63rd, which is what the limit
@@ -70,11 +73,13 @@ fn fault<T>(detail: &'static str, offset: usize) -> Read<T> {
 pub(crate) struct Reader<'a> {
     text: &'a [u8],
     pos: usize,
+    /// Strings read so far, to be shared.
+    shared: HashSet<Text>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { text, pos: 0 }
+        Self { text, pos: 0, shared: HashSet::new() }
     }
 
     /// How far the text is read.
@@ -134,7 +139,7 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
-            Some(b'"') => self.string().map(|text| Value::String(text.into())),
+            Some(b'"') => self.shared_string().map(Value::String),
             Some(b'-' | b'0'..=b'9') => self.number().map(Value::Number),
             Some(_) | None => {
                 for (literal, value) in [
@@ -173,7 +178,7 @@ impl<'a> Reader<'a> {
                 Some(_) => return fault(NAME, self.pos),
             }
             let start = self.pos;
-            let name = Text::from(self.string()?);
+            let name = self.shared_string()?;
             if !names.add(&name) {
                 return fault(DUPLICATE, start);
             }
@@ -220,7 +225,23 @@ impl<'a> Reader<'a> {
             }
         }
         self.pos += 1;
+        elements.shrink_to_fit();
         Ok(Value::from(elements))
+    }
+
+    /// Reads a string, or takes another that is the same: names and many values recur, and one
+    /// copy of each is a fraction of what all of them take.
+    fn shared_string(&mut self) -> Read<Text> {
+        let decoded = self.string()?;
+        if decoded.len() > SHARED_LEN_MAX {
+            return Ok(decoded.into());
+        }
+        if let Some(text) = self.shared.get(&decoded[..]) {
+            return Ok(text.clone());
+        }
+        let text = Text::from(decoded);
+        self.shared.insert(text.clone());
+        Ok(text)
     }
 
     /// Reads the string whose opening quote is here.
@@ -355,8 +376,11 @@ impl<'a> Reader<'a> {
             return fault(NUMBER_LONG, start);
         }
         let text = std::str::from_utf8(bytes).expect("digits, signs, a point and an e are ASCII");
+        let Some(number) = Number::from_text(text) else {
+            return fault(NUMBER_LONG, start);
+        };
         match text.parse::<f64>() {
-            Ok(value) if value.abs() <= NUMBER_MAX => Ok(Number::from_parts(text, value)),
+            Ok(value) if value.abs() <= NUMBER_MAX => Ok(number),
             Ok(_) | Err(_) => fault(NUMBER_RANGE, start),
         }
     }

@@ -1,5 +1,6 @@
 //! The string of a configuration: bytes that are nearly always UTF-8, but need not be.
 
+use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Deref;
@@ -51,6 +52,13 @@ impl Deref for Text {
 
 impl AsRef<[u8]> for Text {
     fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Hashed and compared like the bytes.
+impl Borrow<[u8]> for Text {
+    fn borrow(&self) -> &[u8] {
         &self.0
     }
 }

@@ -179,47 +179,61 @@ impl fmt::Display for Kind {
 }
 
 /// A number: its exact text and what it amounts to.
-#[derive(Clone, Debug)]
+///
+/// The text is in the value itself: most numbers are short, and an allocation would take more.
+#[derive(Clone)]
 pub struct Number {
-    text: Box<str>,
-    value: f64,
+    len: u8,
+    text: [u8; TEXT_LEN_MAX],
 }
 
+/// The longest text of a number: one digit more than those of the largest that is counted.
+const TEXT_LEN_MAX: usize = 21;
+
 impl Number {
-    /// A number from text that the JSON grammar allows.
-    pub(crate) fn from_parts(text: &str, value: f64) -> Self {
-        Self { text: text.into(), value }
+    /// A number from text that the JSON grammar allows. Nothing if it is too long.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let mut number = Self { len: u8::try_from(text.len()).ok()?, text: [0; TEXT_LEN_MAX] };
+        number.text.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(number)
     }
 
     /// The text as it was written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        let text = self.text.get(..usize::from(self.len)).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
     }
 
     /// The value.
     pub fn value(&self) -> f64 {
-        self.value
+        self.as_str().parse().unwrap_or_default()
     }
 
     /// The value, if it is whole: `1e4`, `1.0` and `-0` are.
     ///
     /// The one magnitude that is allowed but does not fit, 2 to the 63rd, is clamped.
     pub fn integer(&self) -> Option<i64> {
+        let value = self.value();
         #[expect(clippy::cast_possible_truncation, reason = "whole, and clamped at the ends")]
-        (self.value.fract() == 0.0).then_some(self.value as i64)
+        (value.fract() == 0.0).then_some(value as i64)
     }
 }
 
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.as_str() == other.as_str()
+    }
+}
+
+impl fmt::Debug for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Number").field(&self.as_str()).finish()
     }
 }
 
 impl From<u64> for Number {
     fn from(value: u64) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "the text stays exact")]
-        Self { text: value.to_string().into(), value: value as f64 }
+        Self::from_text(&value.to_string()).expect("it has at most 20 digits")
     }
 }
 
@@ -230,9 +244,10 @@ const INDEX_FROM: usize = 12;
 #[derive(Clone, Debug, Default)]
 pub struct Object {
     members: Vec<(Text, Value)>,
-    /// Positions in `members`, sorted by name; empty while the object is small. Sorted rather than
+    /// Positions in `members`, sorted by name; nothing while the object is small. Sorted rather than
     /// hashed: nobody can choose names that make it slow.
-    index: Vec<usize>,
+    #[expect(clippy::box_collection, reason = "nearly all objects are small and have none")]
+    index: Option<Box<Vec<usize>>>,
 }
 
 impl Object {
@@ -263,11 +278,11 @@ impl Object {
 
     /// The place of the member of this name in the order of members.
     pub fn position(&self, name: &[u8]) -> Option<usize> {
-        if self.index.is_empty() {
+        let Some(index) = &self.index else {
             return self.members.iter().position(|(member, _)| member.as_bytes() == name);
-        }
-        let found = self.search(name).ok()?;
-        Some(self.index[found])
+        };
+        let found = search(&self.members, index, name).ok()?;
+        Some(index[found])
     }
 
     /// Replaces the member of this name where it stands, or appends it.
@@ -287,8 +302,9 @@ impl Object {
     }
 
     /// An object from members whose names are known to differ.
-    pub(crate) fn from_unique(members: Vec<(Text, Value)>) -> Self {
-        let mut object = Self { members, index: Vec::new() };
+    pub(crate) fn from_unique(mut members: Vec<(Text, Value)>) -> Self {
+        members.shrink_to_fit();
+        let mut object = Self { members, index: None };
         object.reindex();
         object
     }
@@ -299,29 +315,30 @@ impl Object {
     }
 
     fn append(&mut self, name: Text, value: Value) {
-        if self.index.is_empty() {
+        let Some(index) = &mut self.index else {
             self.members.push((name, value));
             self.reindex();
             return;
-        }
-        if let Err(place) = self.search(&name) {
-            self.index.insert(place, self.members.len());
+        };
+        if let Err(place) = search(&self.members, index, &name) {
+            index.insert(place, self.members.len());
             self.members.push((name, value));
         }
     }
 
-    fn search(&self, name: &[u8]) -> Result<usize, usize> {
-        self.index.binary_search_by(|&position| self.members[position].0.as_bytes().cmp(name))
-    }
-
     fn reindex(&mut self) {
-        self.index.clear();
-        if self.members.len() > INDEX_FROM {
-            self.index.extend(0..self.members.len());
+        self.index = (self.members.len() > INDEX_FROM).then(|| {
+            let mut index: Vec<usize> = (0..self.members.len()).collect();
             let members = &self.members;
-            self.index.sort_unstable_by(|&a, &b| members[a].0.cmp(&members[b].0));
-        }
+            index.sort_unstable_by(|&a, &b| members[a].0.cmp(&members[b].0));
+            Box::new(index)
+        });
     }
+}
+
+/// The place of a name in an index, or where it would have to be.
+fn search(members: &[(Text, Value)], index: &[usize], name: &[u8]) -> Result<usize, usize> {
+    index.binary_search_by(|&position| members[position].0.as_bytes().cmp(name))
 }
 
 impl PartialEq for Object {
@@ -379,15 +396,25 @@ mod tests {
 
     #[test]
     fn kinds_follow_the_value_of_a_number_not_its_spelling() {
-        for (text, value, kind) in [
-            ("1e4", 1e4, Kind::Integer),
-            ("1.0", 1.0, Kind::Integer),
-            ("-0", -0.0, Kind::Integer),
-            ("0.5", 0.5, Kind::Fractional),
+        let number = |text| Number::from_text(text).expect("is short");
+        for (text, kind) in [
+            ("1e4", Kind::Integer),
+            ("1.0", Kind::Integer),
+            ("-0", Kind::Integer),
+            ("0.5", Kind::Fractional),
         ] {
-            assert_eq!(Value::Number(Number::from_parts(text, value)).kind(), kind, "{text}");
+            assert_eq!(Value::Number(number(text)).kind(), kind, "{text}");
         }
-        assert_eq!(Number::from_parts("9.22e18", 9.3e18).integer(), Some(i64::MAX));
+        assert_eq!(number("9.3e18").integer(), Some(i64::MAX));
+        assert_eq!(Number::from(u64::MAX).as_str(), "18446744073709551615");
+        assert_eq!(Number::from_text(&"1".repeat(TEXT_LEN_MAX + 1)), None);
+    }
+
+    /// A configuration is many of these.
+    #[test]
+    fn values_are_small() {
+        assert_eq!(size_of::<Value>(), 24);
+        assert_eq!(size_of::<(Text, Value)>(), 40);
     }
 
     #[test]

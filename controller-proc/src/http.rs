@@ -4,10 +4,10 @@
 //! to HEAD, and what a malformed request gets are all unlike what a general server library does.
 
 mod answer;
-mod body;
+pub(crate) mod body;
 mod connection;
 mod date;
-mod head;
+pub(crate) mod head;
 
 pub use connection::Limits;
 pub(crate) use connection::{Connection, Exchange, Share, serve};

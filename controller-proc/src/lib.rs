@@ -14,6 +14,8 @@ mod certificate;
 mod check_config;
 mod controller;
 mod endpoint;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod link;
 mod listener;

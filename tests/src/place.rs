@@ -88,6 +88,31 @@ impl Place {
         self
     }
 
+    /// Takes the language runtimes from a directory of its own, where there is one for each of these
+    /// languages and versions: copies of `runtime`, which can say what its name says and nothing
+    /// else. That is enough to validate applications of languages that this machine does not have.
+    ///
+    /// # Panics
+    /// When they cannot be made.
+    #[must_use]
+    pub fn with_pretended_modules(mut self, runtime: &Path, modules: &[(&str, &str)]) -> Self {
+        self.modules_dir = self.path("modules");
+        fs::create_dir(&self.modules_dir).unwrap();
+        let mut source = runtime.to_owned();
+        for (language, version) in modules {
+            let file = self.modules_dir.join(format!("{language}{version}.unit"));
+            if fs::hard_link(&source, &file).is_err() {
+                // It is on another file system. Another process copies it: of a file that is open
+                // for writing here, a thread that forks at this moment would hold a copy, and the
+                // file could not be executed.
+                let status = Command::new("cp").arg(&source).arg(&file).status().unwrap();
+                assert!(status.success(), "{} is not copied", file.display());
+                source = file;
+            }
+        }
+        self
+    }
+
     /// Where the language runtimes are.
     #[must_use]
     pub fn modules_dir(&self) -> &Path {

@@ -133,6 +133,7 @@ fn chunk_size(octets: &mut BytesMut, limit: usize) -> Result<Option<usize>, Body
         Some(_) => {}
     }
     match httparse::parse_chunk_size(octets) {
+        Ok(httparse::Status::Complete((len, _))) if len > LINE_LEN_MAX => Err(BodyError::Chunk),
         Ok(httparse::Status::Complete((len, size))) => {
             octets.advance(len);
             match usize::try_from(size) {
@@ -241,6 +242,14 @@ mod tests {
             &long_trailer,
         ] {
             assert_eq!(read(Framing::Chunked, text, 7), Err(BodyError::Chunk), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_too_long_however_it_arrives() {
+        let text = [b"1;".as_slice(), &[b'x'; LINE_LEN_MAX], b"\r\na\r\n0\r\n\r\n"].concat();
+        for step in [1, 100, LINE_LEN_MAX - 1, text.len()] {
+            assert_eq!(read(Framing::Chunked, &text, step), Err(BodyError::Chunk), "{step}");
         }
     }
 

@@ -2,14 +2,17 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod api_table;
 mod bad_start;
 mod certificates;
 mod check;
 mod command_line;
 mod config_schema;
+mod config_table;
 mod control_api;
 mod crash_safety;
 mod django;
+mod every_node;
 mod flask;
 mod hostile;
 mod http;
@@ -17,6 +20,8 @@ mod initial_config;
 mod log_lines;
 mod preconditions;
 mod python;
+mod random_edits;
+mod random_requests;
 mod reconfigure;
 mod restore;
 mod rotation;
