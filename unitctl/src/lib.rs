@@ -23,3 +23,56 @@
 //! `visible`, as it may hold sequences that terminals obey.
 
 #![forbid(unsafe_code)]
+
+mod address;
+mod build_defaults;
+mod client;
+mod command;
+mod command_line;
+mod console;
+mod diff;
+mod discover;
+mod document;
+mod editor;
+mod exit;
+mod failure;
+mod locate;
+mod log_file;
+mod refusal;
+mod session;
+mod status_report;
+mod table;
+mod target;
+mod title;
+mod validity;
+mod visible;
+mod yaml;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use command_line::CommandLine;
+use exit::Exit;
+use session::Session;
+
+/// Does what a command line says, the program's name first, and returns the status to exit with.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = match CommandLine::try_parse_from(words) {
+        Ok(line) => line,
+        Err(answer) => {
+            // Help and version come this way too. If nobody reads them there is nobody to tell.
+            let _ = answer.print();
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+        }
+    };
+    let session = Session::new(line.connection);
+    match command::run(&session, line.command) {
+        Ok(()) => Exit::Success.into(),
+        Err(failure) => {
+            session.report(&failure);
+            failure.exit().into()
+        }
+    }
+}
