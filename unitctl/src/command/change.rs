@@ -1,0 +1,168 @@
+//! `unitctl config get`, `set`, `append` and `delete`.
+
+use conf::Value;
+
+use crate::client::{Answer, Client, Method, Request};
+use crate::command_line::{ChangeArgs, OutputArgs};
+use crate::document::{Document, Syntax};
+use crate::failure::Failure;
+use crate::session::{self, Session};
+use crate::target;
+
+pub(super) fn get(session: &Session, path: &str, output: OutputArgs) -> Result<(), Failure> {
+    session.each(|client| {
+        let (value, _) = session::get(client, &target::config(path))?;
+        Ok(session.console.print_value(&value, session.value_format(output))?)
+    })
+}
+
+pub(super) fn set(session: &Session, arguments: &ChangeArgs) -> Result<(), Failure> {
+    change(session, Method::Put, arguments)
+}
+
+pub(super) fn append(session: &Session, arguments: &ChangeArgs) -> Result<(), Failure> {
+    change(session, Method::Post, arguments)
+}
+
+/// How a value is removed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) dry_run: bool,
+    pub(super) yes: bool,
+}
+
+pub(super) fn delete(
+    session: &Session,
+    path: &str,
+    manner: Manner,
+    output: OutputArgs,
+) -> Result<(), Failure> {
+    let target = target::config(path);
+    if target == "/config" && session.console.can_ask && !manner.yes && !manner.dry_run {
+        let question = "This removes the whole configuration. Go on? [y/N]";
+        if session.console.ask(question, 'n', 'n') != 'y' {
+            return Err(Failure::Declined);
+        }
+    }
+    session.each(|client| {
+        let request = Request::new(Method::Delete, target.as_str());
+        let answer = send_change(client, request, manner.dry_run, None)?;
+        session.print_success(&answer, output)
+    })
+}
+
+fn change(session: &Session, method: Method, arguments: &ChangeArgs) -> Result<(), Failure> {
+    let (value, document) = new_value(arguments)?;
+    let target = target::config(&arguments.path);
+    session.each(|client| {
+        let request = Request::new(method, target.as_str()).with_body(conf::print_compact(&value));
+        let answer = send_change(client, request, arguments.dry_run, Some(&document))?;
+        session.print_success(&answer, arguments.output)
+    })
+}
+
+/// The value of the command line, a file or standard input.
+fn new_value(arguments: &ChangeArgs) -> Result<(Value, Document), Failure> {
+    let syntax = arguments.yaml.then_some(Syntax::Yaml);
+    let document = match (&arguments.file, &arguments.value) {
+        (Some(file), _) => Document::read(file, syntax)?,
+        (None, Some(text)) if arguments.string => {
+            let value = Value::from(text.as_str());
+            let text = conf::print_compact(&value);
+            let document = Document { name: "the value".to_owned(), syntax: Syntax::Json, text };
+            return Ok((value, document));
+        }
+        (None, Some(text)) if text == "-" => Document::read("-", syntax)?,
+        (None, Some(text)) => Document {
+            name: "the value".to_owned(),
+            syntax: syntax.unwrap_or(Syntax::Json),
+            text: text.clone().into_bytes(),
+        },
+        // clap asks for one of them.
+        (None, None) => return Err(Failure::Usage("a value or -f FILE is needed".to_owned())),
+    };
+    match document.value() {
+        Ok(value) => Ok((value, document)),
+        Err(error) => {
+            let Some(text) = arguments.value.as_deref().filter(|text| is_bare_word(text)) else {
+                return Err(error.into());
+            };
+            let quoted = String::from_utf8_lossy(&conf::print_compact(&text.into())).into_owned();
+            Err(Failure::Usage(format!(
+                "{text} is not JSON. A string has double quotes, which the shell must leave: \
+                 '{quoted}', or give --string"
+            )))
+        }
+    }
+}
+
+/// Text that was most likely meant as a string: it does not even begin as another value.
+fn is_bare_word(text: &str) -> bool {
+    let text = text.trim_start();
+    text != "-"
+        && !text.starts_with(['{', '[', '"'])
+        && !text.contains('\'')
+        && text.chars().all(|character| !character.is_control())
+}
+
+/// Sends a change of the configuration, or has it checked only.
+pub(super) fn send_change(
+    client: &Client,
+    mut request: Request,
+    dry_run: bool,
+    document: Option<&Document>,
+) -> Result<Answer, Failure> {
+    if !dry_run {
+        return session::ask(client, &request, document);
+    }
+    // A daemon that does not know of dry runs would make the change. Those that do know give tags.
+    let (_, whole) = session::get(client, "/config")?;
+    if whole.etag.is_none() {
+        return Err(Failure::Usage(
+            "this daemon cannot check a change without making it; nothing was sent".to_owned(),
+        ));
+    }
+    request.target.push_str("?dry_run=1");
+    session::ask(client, &request, document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(value: &str) -> ChangeArgs {
+        ChangeArgs {
+            path: "/".to_owned(),
+            value: Some(value.to_owned()),
+            file: None,
+            string: false,
+            yaml: false,
+            dry_run: false,
+            output: OutputArgs { format: None },
+        }
+    }
+
+    fn message(value: &str) -> String {
+        new_value(&arguments(value)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_bare_word_is_told_how_to_become_a_string() {
+        assert!(message("routes").contains("'\"routes\"', or give --string"));
+        assert!(message("applications/shop").contains("'\"applications/shop\"'"));
+        assert!(message("{\"a\": }").contains("the value:1:7"));
+    }
+
+    #[test]
+    fn text_becomes_a_string_when_that_is_said() {
+        let arguments = ChangeArgs { string: true, ..arguments("a \"b\"") };
+        assert_eq!(new_value(&arguments).unwrap().0, Value::from("a \"b\""));
+    }
+
+    #[test]
+    fn a_value_may_be_yaml() {
+        let arguments = ChangeArgs { yaml: true, ..arguments("{pass: routes}") };
+        let value = new_value(&arguments).unwrap().0;
+        assert_eq!(conf::print_compact(&value), br#"{"pass":"routes"}"#);
+    }
+}
