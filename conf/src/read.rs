@@ -1,6 +1,6 @@
 //! The JSON reader: comments and trailing commas are allowed, errors say where they are.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::text::Text;
@@ -75,11 +75,24 @@ pub(crate) struct Reader<'a> {
     pos: usize,
     /// Strings read so far, to be shared.
     shared: HashSet<Text>,
+    /// Where the members and elements of what is open are collected, and strings are decoded, so
+    /// that what stays is allocated once and in its final size: room that was reserved and given
+    /// back would be holes between values that stay.
+    members: Vec<(Text, Value)>,
+    elements: Vec<Value>,
+    decoded: Vec<u8>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { text, pos: 0, shared: HashSet::new() }
+        Self {
+            text,
+            pos: 0,
+            shared: HashSet::new(),
+            members: Vec::new(),
+            elements: Vec::new(),
+            decoded: Vec::new(),
+        }
     }
 
     /// How far the text is read.
@@ -167,7 +180,7 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Read<Value> {
         let depth = self.open(depth)?;
-        let mut members: Vec<(Text, Value)> = Vec::new();
+        let first = self.members.len();
         let mut names = Names::default();
         loop {
             self.skip_blank();
@@ -179,7 +192,7 @@ impl<'a> Reader<'a> {
             }
             let start = self.pos;
             let name = self.shared_string()?;
-            if !names.add(&name) {
+            if !names.add(&name, &self.members[first..]) {
                 return fault(DUPLICATE, start);
             }
             self.skip_blank();
@@ -192,7 +205,8 @@ impl<'a> Reader<'a> {
             if self.peek().is_none() {
                 return fault(MEMBER_END, self.pos);
             }
-            members.push((name, self.value(depth)?));
+            let value = self.value(depth)?;
+            self.members.push((name, value));
             self.skip_blank();
             match self.peek() {
                 None => return fault(OBJECT_END, self.pos),
@@ -202,12 +216,13 @@ impl<'a> Reader<'a> {
             }
         }
         self.pos += 1;
+        let members = self.members.drain(first..).collect();
         Ok(Value::Object(Arc::new(Object::from_unique(members))))
     }
 
     fn array(&mut self, depth: usize) -> Read<Value> {
         let depth = self.open(depth)?;
-        let mut elements = Vec::new();
+        let first = self.elements.len();
         loop {
             self.skip_blank();
             match self.peek() {
@@ -215,7 +230,8 @@ impl<'a> Reader<'a> {
                 Some(b']') => break,
                 Some(_) => (),
             }
-            elements.push(self.value(depth)?);
+            let value = self.value(depth)?;
+            self.elements.push(value);
             self.skip_blank();
             match self.peek() {
                 None => return fault(ARRAY_END, self.pos),
@@ -225,29 +241,39 @@ impl<'a> Reader<'a> {
             }
         }
         self.pos += 1;
-        elements.shrink_to_fit();
+        let elements: Vec<Value> = self.elements.drain(first..).collect();
         Ok(Value::from(elements))
     }
 
     /// Reads a string, or takes another that is the same: names and many values recur, and one
     /// copy of each is a fraction of what all of them take.
     fn shared_string(&mut self) -> Read<Text> {
-        let decoded = self.string()?;
-        if decoded.len() > SHARED_LEN_MAX {
-            return Ok(decoded.into());
-        }
-        if let Some(text) = self.shared.get(&decoded[..]) {
-            return Ok(text.clone());
-        }
-        let text = Text::from(decoded);
-        self.shared.insert(text.clone());
+        let mut decoded = std::mem::take(&mut self.decoded);
+        decoded.clear();
+        self.decode_string(&mut decoded)?;
+        let text = match self.shared.get(&decoded[..]) {
+            Some(text) => text.clone(),
+            None => {
+                let text = Text::from(&decoded[..]);
+                if text.len() <= SHARED_LEN_MAX {
+                    self.shared.insert(text.clone());
+                }
+                text
+            }
+        };
+        self.decoded = decoded;
         Ok(text)
     }
 
     /// Reads the string whose opening quote is here.
     pub(crate) fn string(&mut self) -> Read<Vec<u8>> {
-        self.pos += 1;
         let mut decoded = Vec::new();
+        self.decode_string(&mut decoded)?;
+        Ok(decoded)
+    }
+
+    fn decode_string(&mut self, decoded: &mut Vec<u8>) -> Read<()> {
+        self.pos += 1;
         loop {
             let rest = &self.text[self.pos..];
             let plain = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
@@ -258,7 +284,7 @@ impl<'a> Reader<'a> {
             self.pos += plain;
             match rest[plain] {
                 b'"' => break,
-                b'\\' => self.escape(&mut decoded)?,
+                b'\\' => self.escape(decoded)?,
                 _ => return fault(CONTROL, self.pos),
             }
         }
@@ -266,7 +292,7 @@ impl<'a> Reader<'a> {
         if decoded.len() > STRING_LEN_MAX {
             return fault(STRING_LONG, self.pos);
         }
-        Ok(decoded)
+        Ok(())
     }
 
     /// Reads the escape sequence whose backslash is here.
@@ -393,26 +419,21 @@ fn ends_number(byte: u8) -> bool {
     )
 }
 
-/// The names an object has had so far.
+/// The names an object has had so far, once they are more than a few.
 #[derive(Default)]
-struct Names {
-    few: Vec<Text>,
-    many: std::collections::BTreeSet<Text>,
-}
+struct Names(BTreeSet<Text>);
 
 impl Names {
+    /// With as many members, all are looked at; the others are in the set.
     const FEW: usize = 8;
 
-    /// Whether the name is new.
-    fn add(&mut self, name: &Text) -> bool {
-        if self.few.contains(name) {
+    /// Whether the name is new; `members` has the others.
+    fn add(&mut self, name: &Text, members: &[(Text, Value)]) -> bool {
+        let few = members.get(..Self::FEW).unwrap_or(members);
+        if few.iter().any(|(other, _)| other == name) {
             return false;
         }
-        if self.few.len() < Self::FEW {
-            self.few.push(name.clone());
-            return true;
-        }
-        self.many.insert(name.clone())
+        members.len() < Self::FEW || self.0.insert(name.clone())
     }
 }
 

@@ -38,6 +38,9 @@ pub type FromMain = Receiver<ControllerToMain, MainToController>;
 const FAST_END: Duration = Duration::from_secs(1);
 const GRACEFUL_END: Duration = Duration::from_secs(10);
 
+/// How long nobody has been answered when the memory that answers took is given back.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Why a controller ended that was not told to.
 #[derive(Debug, Error)]
 pub enum ServeError {
@@ -101,6 +104,7 @@ pub async fn serve(
         controller.perform();
         let retry_at = controller.retry_at;
         let end_at = controller.end_at;
+        let give_back_at = controller.give_back_at;
         let answered = controller.answered_all();
         tokio::select! {
             message = from_main.recv() => match message {
@@ -124,6 +128,10 @@ pub async fn serve(
             () = at(retry_at) => {
                 controller.retry_at = None;
                 controller.session.retry();
+            }
+            () = at(give_back_at) => {
+                controller.give_back_at = None;
+                sys::memory::give_back();
             }
             () = answered, if controller.end_at.is_some() && controller.session.is_at_rest() => {
                 controller.end_at = Some(Instant::now());
@@ -158,6 +166,9 @@ struct Controller {
     accepting: Option<AbortHandle>,
     share: Share,
     retry_at: Option<Instant>,
+    /// When to give back what is not needed any more: an update takes several times the memory that
+    /// its configuration keeps.
+    give_back_at: Option<Instant>,
     /// When to end at the latest, once told to stop.
     end_at: Option<Instant>,
 }
@@ -184,6 +195,7 @@ impl Controller {
             accepting: None,
             share: Share::new(limits, requests),
             retry_at: None,
+            give_back_at: None,
             end_at: None,
         };
         Ok((controller, exchanges))
@@ -307,6 +319,7 @@ impl Controller {
                 Effect::StoreUpload(ticket, upload) => self.ask_main(ticket, upload),
                 Effect::DeleteUpload(ticket, upload) => self.ask_main(ticket, upload),
                 Effect::Answer(ticket, response) => {
+                    self.give_back_at = Some(Instant::now() + PAUSE);
                     if let Some(reply) = self.replies.remove(&ticket) {
                         let _ = reply.send(response);
                     }

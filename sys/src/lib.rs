@@ -15,6 +15,7 @@ pub mod fd;
 pub mod fs;
 pub mod identity;
 pub mod memfd;
+pub mod memory;
 pub mod parent;
 pub mod poll;
 pub mod process;

@@ -4,6 +4,7 @@
 //! not. Everything stays on the loopback address.
 
 mod contender;
+mod large;
 mod load;
 mod process;
 mod report;
@@ -48,7 +49,8 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
     effort.rounds = arguments.take_number("--rounds")?.unwrap_or(effort.rounds).max(1);
     effort.seconds = arguments.take_number("--seconds")?.unwrap_or(effort.seconds).max(1);
     let wanted = arguments.into_words()?;
-    let names: Vec<&str> = ROWS.iter().map(|row| row.name).chain([IDLE, START]).collect();
+    let names: Vec<&str> =
+        ROWS.iter().map(|row| row.name).chain([IDLE, START, large::NAME]).collect();
     if let Some(unknown) = wanted.iter().find(|word| !names.contains(&word.as_str())) {
         bail!("no row {unknown:?}; there are: {}", names.join(" "));
     }
@@ -68,7 +70,11 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
             Err(error) => report.failures.push(format!("{}: {error:#}", row.name)),
         }
     }
-    let extras: [(&str, Extraordinary); 2] = [(IDLE, measure_idle), (START, measure_start)];
+    let extras: [(&str, Extraordinary); 3] = [
+        (IDLE, measure_idle),
+        (START, measure_start),
+        (large::NAME, |bench, _| large::measure(bench)),
+    ];
     for (name, measure) in extras.into_iter().filter(|(name, _)| is_wanted(name)) {
         eprintln!("{name}");
         match measure(&bench, effort) {

@@ -120,6 +120,11 @@ impl Bench {
         })
     }
 
+    /// Whether there is a Python runtime.
+    pub(crate) fn has_python(&self) -> bool {
+        self.python.is_some()
+    }
+
     /// What stands beside what.
     pub(crate) fn versions(&self) -> Vec<String> {
         let mut versions = vec![format!("unitd {}", env!("CARGO_PKG_VERSION"))];

@@ -22,6 +22,15 @@ pub(crate) struct Process {
 #[derive(Clone, Debug)]
 pub(crate) struct Tree(BTreeMap<u32, Process>);
 
+/// What a process has in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Its share of what it has now.
+    pub(crate) pss_kib: u64,
+    /// The most it ever had resident.
+    pub(crate) peak_kib: u64,
+}
+
 /// CPU time processes of one title took between two moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
@@ -73,6 +82,13 @@ impl Tree {
     /// Proportional memory of all; none when one of them may not be looked at.
     pub(crate) fn pss_kib(&self) -> Option<u64> {
         self.0.values().map(|process| process.pss_kib).sum()
+    }
+
+    /// The memory of the one process of a title.
+    pub(crate) fn memory_of(&self, title: &str) -> Option<Memory> {
+        let (pid, process) = self.0.iter().find(|(_, process)| process.title == title)?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        Some(Memory { pss_kib: process.pss_kib?, peak_kib: kib(&status, "VmHWM:")? })
     }
 
     pub(crate) fn pss_by_process(&self) -> Vec<String> {
@@ -127,7 +143,12 @@ fn title(first_argument: &str, name: &str) -> String {
 }
 
 fn pss_kib(smaps_rollup: &str) -> Option<u64> {
-    let line = smaps_rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    kib(smaps_rollup, "Pss:")
+}
+
+/// The number of a line that begins with this name.
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
