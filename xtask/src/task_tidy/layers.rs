@@ -11,14 +11,7 @@ const LAYERS: [&[&str]; 6] = [
     &["unit-log"],
     &["port-io", "app-io"],
     &["host"],
-    &[
-        "main-proc",
-        "controller-proc",
-        "router-proc",
-        "discovery-proc",
-        "python-runtime",
-        "unitctl",
-    ],
+    &["main-proc", "controller-proc", "router-proc", "discovery-proc", "python-runtime", "unitctl"],
     &["blackbox", "xtask"],
 ];
 
