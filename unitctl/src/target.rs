@@ -13,31 +13,26 @@ pub(crate) fn config(path: &str) -> String {
     if path.is_empty() { "/config".to_owned() } else { format!("/config/{}", encode(path, "/")) }
 }
 
-/// The target of a certificate bundle.
+/// The target of a certificate bundle. The daemon keeps `%2F` and `%25` in a name as they are, so
+/// a name that it lists with them is sent with them.
 pub(crate) fn certificate(name: &str) -> String {
-    format!("/certificates/{}", segment(name))
+    format!("/certificates/{}", encode(name, ""))
 }
 
 /// The target of a script.
 pub(crate) fn script(name: &str) -> String {
-    format!("/js_modules/{}", segment(name))
+    format!("/js_modules/{}", encode(name, ""))
 }
 
 /// The target that restarts an application. Its name is not one segment there: slashes stay.
 pub(crate) fn restart(application: &str) -> String {
-    let name = application.split('/').map(segment).collect::<Vec<_>>().join("/");
-    format!("/control/applications/{name}/restart")
+    format!("/control/applications/{}/restart", encode(application, "/"))
 }
 
 /// A target as the user wrote it whole, with a query if there is one.
 pub(crate) fn raw(path: &str) -> String {
     let slash = if path.starts_with('/') { "" } else { "/" };
     format!("{slash}{}", encode(path, "/?"))
-}
-
-/// One name, to the letter.
-fn segment(name: &str) -> String {
-    encode(&name.replace('%', "%25"), "")
 }
 
 /// Encodes what cannot stand in a target; what is encoded already stays so.
@@ -88,8 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn names_are_sent_to_the_letter() {
-        assert_eq!(certificate("a/b%41"), "/certificates/a%2Fb%2541");
+    fn names_are_sent_as_the_daemon_lists_them() {
+        assert_eq!(certificate("a/b c%"), "/certificates/a%2Fb%20c%25");
+        assert_eq!(certificate("a%2Fb"), "/certificates/a%2Fb");
         assert_eq!(restart("shop/a b"), "/control/applications/shop/a%20b/restart");
     }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask build`: all role executables, and a language runtime for each version found.
+//! `cargo xtask build`: all role executables, the client, and a language runtime for each version found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::arguments::Arguments;
 use crate::command;
 use crate::packages::{self, Need};
 use crate::pythons::{self, Python};
-use crate::workspace::{Profile, ROLES, Workspace};
+use crate::workspace::{CLIENT, Profile, ROLES, Workspace};
 
 /// The package of the Python runtime, and of the executable it makes.
 const PYTHON_RUNTIME: &str = "python-runtime";
@@ -27,7 +27,8 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
     let roles = build_roles(&workspace, profile, None)?;
     let pythons = find_or_install(pythons::find_all);
     let runtimes = build_runtimes(&workspace, profile, &pythons)?;
-    for file in roles.iter().chain(&runtimes) {
+    let client = workspace.bin_dir(profile).join(CLIENT.1);
+    for file in roles.iter().chain([&client]).chain(&runtimes) {
         println!("{}", file.display());
     }
     Ok(())
@@ -43,7 +44,7 @@ pub(crate) fn find_or_install(find: fn() -> Vec<Python>) -> Vec<Python> {
     find()
 }
 
-/// Builds the role executables; `prefix` becomes the default of every path they know.
+/// Builds the role executables and the client; `prefix` becomes the default of every path they know.
 pub(crate) fn build_roles(
     workspace: &Workspace,
     profile: Profile,
@@ -55,7 +56,7 @@ pub(crate) fn build_roles(
         // The same selection as the tests have, so that both share what they build.
         Profile::Dev => workspace.select_languageless(&mut cargo),
         Profile::Release => {
-            for (package, _) in ROLES {
+            for (package, _) in ROLES.into_iter().chain([CLIENT]) {
                 cargo.args(["--package", package]);
             }
         }
@@ -66,7 +67,8 @@ pub(crate) fn build_roles(
     }
     command::run(&mut cargo)?;
     let files = ROLES.map(|(_, executable)| workspace.bin_dir(profile).join(executable));
-    for file in &files {
+    let client = workspace.bin_dir(profile).join(CLIENT.1);
+    for file in files.iter().chain([&client]) {
         if !file.is_file() {
             bail!("{} was not built", file.display());
         }

@@ -7,10 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::Arguments;
-use crate::workspace::{Profile, ROLES, Workspace};
-use crate::{pythons, task_build};
+use crate::workspace::{CLIENT, Profile, ROLES, Workspace};
+use crate::{command, pythons, task_build};
 
 const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"];
+
+/// Shells, and where below the prefix each looks for completions of this program.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/unitctl"),
+    ("zsh", "share/zsh/site-functions/_unitctl"),
+    ("fish", "share/fish/vendor_completions.d/unitctl.fish"),
+];
 
 pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
     let prefix = arguments.take_value("--prefix")?.context("install wants --prefix DIR")?;
@@ -37,6 +44,7 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
         let built = workspace.bin_dir(Profile::Release).join(executable);
         place(&built, &root.join(directory).join(executable), 0o755)?;
     }
+    place_client(&workspace.bin_dir(Profile::Release).join(CLIENT.1), &root)?;
     for built in &runtimes {
         let name = built.file_name().context("a runtime has no file name")?;
         place(built, &root.join("lib/unit/modules").join(name), 0o755)?;
@@ -51,6 +59,28 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The client, and what shells and `man` know of it, which it says itself.
+fn place_client(built: &Path, root: &Path) -> Result<()> {
+    place(built, &root.join("bin").join(CLIENT.1), 0o755)?;
+    let staging = built.with_file_name("unitctl-share");
+    fs::create_dir_all(&staging).with_context(|| staging.display().to_string())?;
+    for (shell, path) in COMPLETIONS {
+        let script = command::output(command::program(built).args(["completions", shell]))?;
+        let file = staging.join(shell);
+        fs::write(&file, script).with_context(|| file.display().to_string())?;
+        place(&file, &root.join(path), 0o644)?;
+    }
+    let pages = staging.join("man");
+    command::output(command::program(built).arg("man").arg("--dir").arg(&pages))?;
+    for entry in fs::read_dir(&pages).with_context(|| pages.display().to_string())? {
+        let page = entry?.path();
+        if let Some(name) = page.file_name() {
+            place(&page, &root.join("share/man/man1").join(name), 0o644)?;
+        }
+    }
+    fs::remove_dir_all(&staging).with_context(|| staging.display().to_string())
 }
 
 /// Copies a file beside its destination and renames it into place, as the executable there may be

@@ -13,7 +13,7 @@ use crate::arguments::Arguments;
 use crate::pythons::{self, Python};
 use crate::server::{Place, Unitd};
 use crate::task_build;
-use crate::workspace::{Profile, Workspace};
+use crate::workspace::{CLIENT, Profile, Workspace};
 
 /// The ports tried, in this order, before any free one is taken.
 const TCP_PORTS: std::ops::Range<u16> = 8080..8100;
@@ -45,7 +45,8 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
         reads: &[&modules_dir, &demo.join("www"), &demo.join("app")],
     })?;
     unitd.configure(&config)?;
-    print!("{}", guide(&unitd, &workspace.root, tcp_port, !runtimes.is_empty()));
+    let client = workspace.bin_dir(profile).join(CLIENT.1);
+    print!("{}", guide(&unitd, (&workspace.root, &client), tcp_port, !runtimes.is_empty()));
 
     match wait(&mut unitd, &signals)? {
         Some(status) => bail!("unitd ended by itself, {status}\n{}", unitd.log_tail()),
@@ -122,10 +123,11 @@ fn substitute(value: &mut Value, replacements: &[(&str, &str)]) {
     }
 }
 
-fn guide(unitd: &Unitd, root: &Path, tcp_port: u16, has_python: bool) -> String {
+fn guide(unitd: &Unitd, (root, client): (&Path, &Path), tcp_port: u16, has_python: bool) -> String {
     let short = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
     let control = short(&unitd.control);
     let log = short(&unitd.log);
+    let client = short(client);
     let application = if has_python {
         format!("    http://127.0.0.1:{tcp_port}/app/      a WSGI application, demo/app/wsgi.py\n")
     } else {
@@ -151,6 +153,12 @@ Change it while it runs; every answer from then on follows the new configuration
 Edit demo/app/wsgi.py, then have its processes started anew:
 
     curl --unix-socket {control} http://localhost/control/applications/demo/restart
+
+Or let the client do it, which shows and asks more (unitctl --help):
+
+    {client} -s {control} status
+    {client} -s {control} edit
+    {client} -s {control} top
 
 Ctrl-C stops it.
 ",

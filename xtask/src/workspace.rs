@@ -16,6 +16,9 @@ pub(crate) const ROLES: [(&str, &str); 4] = [
     ("router-proc", "unit-router"),
 ];
 
+/// The package of the command-line client, and the executable it makes.
+pub(crate) const CLIENT: (&str, &str) = ("unitctl", "unitctl");
+
 /// Which cargo profile files are built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {

@@ -5,6 +5,7 @@ use conf::Value;
 use crate::client::{Answer, Client, Method, Request};
 use crate::command_line::{ChangeArgs, OutputArgs};
 use crate::document::{Document, Syntax};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::{self, Session};
 use crate::target;
@@ -118,9 +119,11 @@ pub(super) fn send_change(
     // A daemon that does not know of dry runs would make the change. Those that do know give tags.
     let (_, whole) = session::get(client, "/config")?;
     if whole.etag.is_none() {
-        return Err(Failure::Usage(
-            "this daemon cannot check a change without making it; nothing was sent".to_owned(),
-        ));
+        return Err(Failure::Reported {
+            what: "this daemon cannot check a change without making it; nothing was sent"
+                .to_owned(),
+            exit: Exit::Refused,
+        });
     }
     request.target.push_str("?dry_run=1");
     session::ask(client, &request, document)
