@@ -26,6 +26,7 @@ mod reconfigure;
 mod restore;
 mod rotation;
 mod routing;
+mod schemathesis;
 mod signals;
 mod startup;
 mod statics;
