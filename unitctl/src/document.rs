@@ -4,10 +4,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use conf::Value;
+use conf::{Position, Value};
 use thiserror::Error;
 
-use crate::locate;
 use crate::visible::visible;
 use crate::yaml::{self, YamlError};
 
@@ -127,8 +126,7 @@ impl Document {
         if self.syntax != Syntax::Json {
             return None;
         }
-        let offset = locate::offset_of(&self.text, pointer)?;
-        let (line, column) = locate::line_and_column(&self.text, offset);
+        let Position { line, column } = conf::locate(&self.text, pointer)?;
         Some(self.excerpt(line, column))
     }
 }

@@ -12,7 +12,7 @@
 //! | `exit`, `failure` | statuses for scripts; everything that can end a command early |
 //! | `address`, `discover`, `title` | which daemon is meant and where its socket is |
 //! | `client`, `target`, `refusal` | one request, one answer; paths; refusals for people |
-//! | `document`, `yaml`, `locate`, `diff` | JSON and YAML, places in them, what changed |
+//! | `document`, `yaml`, `diff` | JSON and YAML, places in them, what changed |
 //! | `console`, `visible`, `table`, `editor` | the terminal: output, questions, the user's editor |
 //! | `status_report`, `validity` | what `/status` and `/certificates` say, as numbers and dates |
 //! | `command` | one file for each command |
@@ -36,7 +36,6 @@ mod document;
 mod editor;
 mod exit;
 mod failure;
-mod locate;
 mod log_file;
 mod refusal;
 mod session;

@@ -158,6 +158,10 @@ mod tests {
         }
         let odd = r#"{"error":"E","location":{"line":-1,"column":1e18,"offset":"x"}}"#;
         assert_eq!(refusal(odd, "", ""), "E");
+        let nowhere = r#"{"error":"E","location":{"line":0,"column":0}}"#;
+        assert_eq!(refusal(nowhere, "x", ""), "E");
+        let far = r#"{"error":"E","location":{"line":4000000,"column":4000000}}"#;
+        assert!(refusal(far, "x", "").starts_with("E\n"));
     }
 
     #[test]
