@@ -236,6 +236,23 @@ impl Place {
         command
     }
 
+    /// The command-line client, told to talk to the daemon of this place.
+    #[must_use]
+    pub fn unitctl(&self, words: &[&str]) -> Command {
+        let mut command = self.unitctl_finding_out(&["-s"]);
+        command.arg(self.control_socket()).args(words);
+        command
+    }
+
+    /// The command-line client, left to find a daemon by itself.
+    #[must_use]
+    pub fn unitctl_finding_out(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.bin_dir.join("unitctl"));
+        command.args(words).env("TMPDIR", self.directory());
+        command.stdin(Stdio::null()).env_remove("UNIT_CTRL").env_remove("VISUAL");
+        command
+    }
+
     /// What a process started here has in its environment.
     pub(crate) fn mark(&self) -> String {
         format!("{MARK}={}", self.directory().display())

@@ -31,3 +31,5 @@ mod signals;
 mod startup;
 mod statics;
 mod survival;
+mod unitctl;
+mod unitctl_terminal;

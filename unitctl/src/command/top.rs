@@ -153,7 +153,8 @@ fn sample_for_ever(client: Client, interval: Duration) -> Receiver<Result<Sample
             let looked = look(&client);
             let sample = looked
                 .map(|(_, report)| Sample { report, at: Instant::now() })
-                .map_err(|failure| failure.to_string().replace('\n', " "));
+                // There is one line for it.
+                .map_err(|failure| failure.to_string().lines().next().unwrap_or_default().into());
             // Whoever looked at it has left.
             if sender.send(sample).is_err() {
                 return;

@@ -54,8 +54,11 @@ impl Screen {
 
     /// Shows a text, cut to the size of the terminal, and a line at its foot.
     pub(super) fn draw(&mut self, text: &str, footer: &str) -> io::Result<()> {
-        let (width, height) = terminal::size()?;
-        let (width, height) = (usize::from(width), usize::from(height));
+        // Some terminals do not know their size.
+        let (width, height) = match terminal::size()? {
+            (0, _) | (_, 0) => (80, 24),
+            (width, height) => (usize::from(width), usize::from(height)),
+        };
         let mut lines: Vec<&str> = text.lines().take(height.saturating_sub(2)).collect();
         lines.resize(height.saturating_sub(1), "");
         let footer = visible(footer);
