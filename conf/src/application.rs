@@ -119,7 +119,7 @@ pub(crate) static ANY: Object = Object::new(
     ],
 );
 
-static ENVIRONMENT: Map = Map::new("name", "LANG", like("string without null", "^[^\\u0000]*$"))
+static ENVIRONMENT: Map = Map::new("name", "LANG", C_STRING)
     .saying(r#"The "<name>" environment value must be a string."#)
     .refuses(&[
         ("", "The environment name must not be empty."),
@@ -147,7 +147,7 @@ pub(crate) const fn type_member(shape: Shape) -> Member {
 const TYPE_DETAIL: &str = "Application must have the \"type\" property set.";
 
 /// A string that becomes a C string.
-pub(crate) const ARGUMENT: Shape = like("string without null", "^[^\\u0000]*$");
+pub(crate) const C_STRING: Shape = like("string without null", "^[^\\u0000]*$");
 
 /// An application.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Applications that are programs of their own.
 
-use crate::application::{ANY, ARGUMENT, Common, read_arguments, type_member};
+use crate::application::{ANY, C_STRING, Common, read_arguments, type_member};
 use crate::node::{Node, Valid};
 use crate::schema::{Member, Object, STRING, array, choice};
 use crate::text::Text;
@@ -18,7 +18,7 @@ pub(crate) static EXTERNAL: Object = Object::new(
                 "1",
                 r#"The "executable" value must be a string, but not an integer number."#,
             )]),
-        Member::new("arguments", array(&ARGUMENT, ARGUMENTS_DETAIL))
+        Member::new("arguments", array(&C_STRING, ARGUMENTS_DETAIL))
             .about("Its arguments, without its name.")
             .default("[]")
             .example(r#"["--verbose", "--mode=shop"]"#)

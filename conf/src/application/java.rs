@@ -1,7 +1,7 @@
 //! Java applications.
 
 use crate::application::threads::{THREAD_STACK_SIZE, THREADS, read_stack_size};
-use crate::application::{ANY, ARGUMENT, Common, read_arguments, type_member};
+use crate::application::{ANY, C_STRING, Common, read_arguments, type_member};
 use crate::node::{Node, Valid};
 use crate::schema::{Member, Object, STRING, array, like};
 use crate::text::Text;
@@ -19,7 +19,7 @@ pub(crate) static JAVA: Object = Object::new(
                 "1",
                 r#"The "webapp" value must be a string, but not an integer number."#,
             )]),
-        Member::new("classpath", array(&ARGUMENT, CLASSPATH_DETAIL))
+        Member::new("classpath", array(&C_STRING, CLASSPATH_DETAIL))
             .about("What is searched for classes before the application itself.")
             .default("[]")
             .example(r#"["/srv/shop/lib/a.jar"]"#)
@@ -30,7 +30,7 @@ pub(crate) static JAVA: Object = Object::new(
                     r#"The "classpath" array must not contain strings with null character."#,
                 ),
             ]),
-        Member::new("options", array(&ARGUMENT, OPTIONS_DETAIL))
+        Member::new("options", array(&C_STRING, OPTIONS_DETAIL))
             .about("Arguments of the virtual machine.")
             .default("[]")
             .example(r#"["-Xmx512m"]"#)
