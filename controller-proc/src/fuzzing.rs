@@ -1,7 +1,9 @@
-//! What the fuzz targets reach: requests as they are read from a connection, without one.
+//! What the fuzz targets reach: requests as they are read from a connection, without one, and
+//! certificate bundles.
 
 use bytes::BytesMut;
 
+use crate::certificate::{self, Completeness};
 use crate::http::body::BodyReader;
 use crate::http::head::{self, Framing};
 use crate::target;
@@ -61,4 +63,11 @@ pub fn read(octets: &[u8], piece: usize, body_len_max: usize) -> Reading {
         path: target::normalise(&head.target).ok(),
         body: is_told.then(|| reader.finish()),
     }
+}
+
+/// What the API shows of a certificate bundle, as compact JSON. Nothing if it is not taken.
+#[must_use]
+pub fn bundle(pem: &[u8]) -> Option<Vec<u8>> {
+    let shown = certificate::read(pem, Completeness::Whole).ok()?;
+    Some(conf::print_compact(&shown))
 }
