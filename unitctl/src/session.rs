@@ -7,7 +7,7 @@ use conf::Value;
 use crate::address::Address;
 use crate::client::{Answer, Client, Method, Patience, Request};
 use crate::command_line::{ConnectionArgs, Format, OutputArgs};
-use crate::console::Console;
+use crate::console::{Console, OutputError};
 use crate::discover::{self, DiscoverError};
 use crate::document::Document;
 use crate::exit::Exit;
@@ -103,7 +103,7 @@ impl Session {
     /// Says why a command ended.
     pub(crate) fn report(&self, failure: &Failure) {
         match failure {
-            Failure::Output(crate::console::OutputError::Closed) => {}
+            Failure::Output(OutputError::Closed) | Failure::Told(_) => {}
             Failure::Refusal(refusal) if self.connection.json => {
                 let mut raw = refusal.raw.clone();
                 raw.retain(|&byte| byte != b'\r');

@@ -176,6 +176,8 @@ fn what_there_is(config: &Value, target: &str) -> Option<String> {
                     let more = if object.len() > NAMES_MAX { ", ..." } else { "" };
                     format!("which has {}{more}", names.collect::<Vec<_>>().join(", "))
                 }
+                Value::Array(array) if array.is_empty() => "which is empty".to_owned(),
+                Value::Array(array) if array.len() == 1 => "which has one element".to_owned(),
                 Value::Array(array) => format!("which has {} elements", array.len()),
                 value => format!("which is {}", value.kind()),
             };

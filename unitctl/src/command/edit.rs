@@ -31,12 +31,13 @@ pub(super) fn run(session: &Session, arguments: &EditArgs) -> Result<(), Failure
             Ok(())
         }
         Err(failure) => {
+            session.report(&failure);
             // An editor that failed has told where the text is.
             if !matches!(failure, Failure::Editor(_)) {
                 let path = file.path().display().to_string();
                 session.console.say(&format!("Your text is kept in {}", visible(&path)));
             }
-            Err(failure)
+            Err(Failure::Told(failure.exit()))
         }
     }
 }
