@@ -58,6 +58,9 @@ pub(crate) enum Failure {
     /// What was answered is not what this API answers.
     #[error("the answer to {0} is not what a control API answers")]
     UnexpectedAnswer(&'static str),
+    /// A failure that has been told of already.
+    #[error("the status is {}", .0.status())]
+    Told(Exit),
     /// A failure of which the parts have been reported.
     #[error("{what}")]
     Reported {
@@ -79,7 +82,7 @@ impl Failure {
             Self::Refusal(refusal) => refusal.exit(),
             Self::Output(OutputError::Closed) => Exit::Success,
             Self::Declined => Exit::Declined,
-            Self::Reported { exit, .. } => *exit,
+            Self::Reported { exit, .. } | Self::Told(exit) => *exit,
             Self::Read(_)
             | Self::Syntax(_)
             | Self::Yaml(_)

@@ -10,15 +10,17 @@
 //! |---|---|
 //! | `command_line` | the words a user may say, as types |
 //! | `exit`, `failure` | statuses for scripts; everything that can end a command early |
-//! | `address`, `discover`, `title` | which daemon is meant and where its socket is |
+//! | `address`, `discover`, `title`, `build_defaults` | which daemon is meant, where its socket is |
 //! | `client`, `target`, `refusal` | one request, one answer; paths; refusals for people |
 //! | `document`, `yaml`, `diff` | JSON and YAML, places in them, what changed |
 //! | `console`, `visible`, `table`, `editor` | the terminal: output, questions, the user's editor |
 //! | `status_report`, `validity` | what `/status` and `/certificates` say, as numbers and dates |
+//! | `log_file` | the end of a log and what comes after, through rotations |
+//! | `session` | what every command has at hand |
 //! | `command` | one file for each command |
 //!
 //! A command takes a `Session` (options of the connection, the console), asks, prints, and returns
-//! the status to exit with or a `Failure`. Standard output carries results and nothing else; all
+//! nothing or the `Failure` that decides the status to exit with. Standard output carries results and nothing else; all
 //! talk goes to standard error. What comes from the daemon or a file is shown only through
 //! `visible`, as it may hold sequences that terminals obey.
 

@@ -8,6 +8,19 @@ use crate::document::Document;
 use crate::exit::Exit;
 use crate::visible::visible;
 
+/// The rest of a JSON Pointer after the one of a place; a `*` at the end of that stands for any index.
+fn inside<'a>(pointer: &'a str, place: &str) -> Option<&'a str> {
+    let rest = match place.strip_suffix("/*") {
+        None => pointer.strip_prefix(place)?,
+        Some(array) => {
+            let rest = pointer.strip_prefix(array)?.strip_prefix('/')?;
+            let end = rest.find('/').unwrap_or(rest.len());
+            rest.get(end..)?
+        }
+    };
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
 /// A refusal of the daemon. Its display is for standard error; the raw answer goes with it for those
 /// who asked for JSON.
 #[derive(Clone, Debug, Error)]
@@ -81,11 +94,8 @@ fn render(body: &Value, document: Option<(&Document, &str)>) -> String {
     if let Some(path) = &path {
         let shown = if path.is_empty() { "the whole configuration" } else { path };
         text.push_str(&format!("\n  at {}", visible(shown)));
-        excerpt = document.and_then(|(document, prefix)| {
-            let inside = path.strip_prefix(prefix)?;
-            (inside.is_empty() || inside.starts_with('/')).then_some(())?;
-            document.excerpt_of(inside)
-        });
+        excerpt =
+            document.and_then(|(document, prefix)| document.excerpt_of(inside(path, prefix)?));
     } else if let (Some(line), Some(column)) = (number("line"), number("column")) {
         match document {
             Some((document, _)) => excerpt = Some(document.excerpt(line, column)),
@@ -149,6 +159,14 @@ mod tests {
     fn a_fault_elsewhere_is_told_by_its_path_alone() {
         let body = r#"{"error":"E","location":{"path":"/routes/0"}}"#;
         assert_eq!(refusal(body, "{\"0\": 1}", "/routesx"), "E\n  at /routes/0");
+    }
+
+    #[test]
+    fn the_index_of_an_appended_element_is_left_out() {
+        assert_eq!(inside("/routes/12/action/x", "/routes/*"), Some("/action/x"));
+        assert_eq!(inside("/routes/12", "/routes/*"), Some(""));
+        assert_eq!(inside("/routes", "/routes/*"), None);
+        assert_eq!(inside("/routes/0", "/routes"), Some("/0"));
     }
 
     #[test]

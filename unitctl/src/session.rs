@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use conf::Value;
 
 use crate::address::Address;
-use crate::client::{Answer, Client, Patience, Request};
+use crate::client::{Answer, Client, Method, Patience, Request};
 use crate::command_line::{ConnectionArgs, Format, OutputArgs};
-use crate::console::Console;
+use crate::console::{Console, OutputError};
 use crate::discover::{self, DiscoverError};
 use crate::document::Document;
 use crate::exit::Exit;
@@ -103,7 +103,7 @@ impl Session {
     /// Says why a command ended.
     pub(crate) fn report(&self, failure: &Failure) {
         match failure {
-            Failure::Output(crate::console::OutputError::Closed) => {}
+            Failure::Output(OutputError::Closed) | Failure::Told(_) => {}
             Failure::Refusal(refusal) if self.connection.json => {
                 let mut raw = refusal.raw.clone();
                 raw.retain(|&byte| byte != b'\r');
@@ -166,7 +166,12 @@ pub(crate) fn ask(
     if answer.is_success() {
         return Ok(answer);
     }
-    let pointer = pointer_of(&request.target);
+    let mut pointer = pointer_of(&request.target);
+    if request.method == Method::Post {
+        // What was sent is an element of what the target names, of an index that only the refusal
+        // has.
+        pointer.push_str("/*");
+    }
     Err(Refusal::new(&answer, document.map(|document| (document, pointer.as_str()))).into())
 }
 

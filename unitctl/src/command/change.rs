@@ -9,10 +9,13 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::{self, Session};
 use crate::target;
+use crate::visible::visible;
 
 pub(super) fn get(session: &Session, path: &str, output: OutputArgs) -> Result<(), Failure> {
     session.each(|client| {
-        let (value, _) = session::get(client, &target::config(path))?;
+        let target = target::config(path);
+        let got = session::get(client, &target);
+        let (value, _) = got.map_err(|failure| explain_absence(client, &target, failure))?;
         Ok(session.console.print_value(&value, session.value_format(output))?)
     })
 }
@@ -90,8 +93,10 @@ fn new_value(arguments: &ChangeArgs) -> Result<(Value, Document), Failure> {
             };
             let quoted = String::from_utf8_lossy(&conf::print_compact(&text.into())).into_owned();
             Err(Failure::Usage(format!(
-                "{text} is not JSON. A string has double quotes, which the shell must leave: \
-                 '{quoted}', or give --string"
+                "{} is not JSON\n  A string has double quotes, which the shell must leave: \
+                 '{}'\n  Or give --string.",
+                visible(text),
+                visible(&quoted)
             )))
         }
     }
@@ -113,8 +118,10 @@ pub(super) fn send_change(
     dry_run: bool,
     document: Option<&Document>,
 ) -> Result<Answer, Failure> {
+    let target = request.target.clone();
+    let explain = |failure| explain_absence(client, &target, failure);
     if !dry_run {
-        return session::ask(client, &request, document);
+        return session::ask(client, &request, document).map_err(explain);
     }
     // A daemon that does not know of dry runs would make the change. Those that do know give tags.
     let (_, whole) = session::get(client, "/config")?;
@@ -126,7 +133,60 @@ pub(super) fn send_change(
         });
     }
     request.target.push_str("?dry_run=1");
-    session::ask(client, &request, document)
+    session::ask(client, &request, document).map_err(explain)
+}
+
+/// Says of a value that does not exist where its path ends, and what there is instead.
+pub(super) fn explain_absence(client: &Client, target: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Refusal(refusal) if refusal.status == 404 => {
+            let config = session::get(client, "/config").map(|(config, _)| config);
+            match config.ok().and_then(|config| what_there_is(&config, target)) {
+                Some(hint) => refusal.with_hint(&hint).into(),
+                None => refusal.into(),
+            }
+        }
+        other => other,
+    }
+}
+
+/// The most names that are told.
+const NAMES_MAX: usize = 20;
+
+fn what_there_is(config: &Value, target: &str) -> Option<String> {
+    let path = target.strip_prefix("/config")?;
+    let path = conf::tree::Path::parse(path.as_bytes()).ok()?;
+    let mut place = config;
+    let mut name = "the configuration".to_owned();
+    for segment in path.segments() {
+        let next = match place {
+            Value::Object(object) => object.get(segment),
+            Value::Array(array) => {
+                segment.to_str().and_then(|index| array.get(index.parse::<usize>().ok()?))
+            }
+            Value::Null | Value::Boolean(_) | Value::Number(_) | Value::String(_) => None,
+        };
+        let shown = String::from_utf8_lossy(segment).into_owned();
+        let Some(next) = next else {
+            let has = match place {
+                Value::Object(object) if object.is_empty() => "which is empty".to_owned(),
+                Value::Object(object) => {
+                    let names = object.iter().take(NAMES_MAX);
+                    let names = names.map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+                    let more = if object.len() > NAMES_MAX { ", ..." } else { "" };
+                    format!("which has {}{more}", names.collect::<Vec<_>>().join(", "))
+                }
+                Value::Array(array) if array.is_empty() => "which is empty".to_owned(),
+                Value::Array(array) if array.len() == 1 => "which has one element".to_owned(),
+                Value::Array(array) => format!("which has {} elements", array.len()),
+                value => format!("which is {}", value.kind()),
+            };
+            return Some(visible(&format!("There is no {shown} in {name}, {has}.")).into_owned());
+        };
+        place = next;
+        name = if name == "the configuration" { shown } else { format!("{name}/{shown}") };
+    }
+    None
 }
 
 #[cfg(test)]
@@ -151,9 +211,23 @@ mod tests {
 
     #[test]
     fn a_bare_word_is_told_how_to_become_a_string() {
-        assert!(message("routes").contains("'\"routes\"', or give --string"));
+        assert!(message("routes").contains("'\"routes\"'\n  Or give --string"));
         assert!(message("applications/shop").contains("'\"applications/shop\"'"));
         assert!(message("{\"a\": }").contains("the value:1:7"));
+    }
+
+    #[test]
+    fn a_path_that_ends_early_is_told_where() {
+        let config = conf::parse(br#"{"routes":[1,{"a":{}}],"x":1}"#).unwrap();
+        for (target, hint) in [
+            ("/config/rout", "There is no rout in the configuration, which has routes, x."),
+            ("/config/routes/7", "There is no 7 in routes, which has 2 elements."),
+            ("/config/routes/1/a/b/c", "There is no b in routes/1/a, which is empty."),
+            ("/config/x/y", "There is no y in x, which is an integer number."),
+        ] {
+            assert_eq!(what_there_is(&config, target).as_deref(), Some(hint), "{target}");
+        }
+        assert_eq!(what_there_is(&config, "/config/x"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use conf::Value;
 
 use super::apply::{guarded, show_difference};
-use super::change::send_change;
+use super::change::{explain_absence, send_change};
 use crate::client::{Answer, Client};
 use crate::command_line::EditArgs;
 use crate::document::{self, Document, Syntax};
@@ -17,7 +17,8 @@ pub(super) fn run(session: &Session, arguments: &EditArgs) -> Result<(), Failure
     let client = session.client()?;
     let editor = editor::choose()?;
     let target = target::config(&arguments.path);
-    let (current, answer) = session::get(&client, &target)?;
+    let got = session::get(&client, &target);
+    let (current, answer) = got.map_err(|failure| explain_absence(&client, &target, failure))?;
     let syntax = if arguments.yaml { Syntax::Yaml } else { Syntax::Json };
     let extension = if arguments.yaml { ".yaml" } else { ".json" };
     let original = document::print(&current, syntax)?;
@@ -30,12 +31,13 @@ pub(super) fn run(session: &Session, arguments: &EditArgs) -> Result<(), Failure
             Ok(())
         }
         Err(failure) => {
+            session.report(&failure);
             // An editor that failed has told where the text is.
             if !matches!(failure, Failure::Editor(_)) {
                 let path = file.path().display().to_string();
                 session.console.say(&format!("Your text is kept in {}", visible(&path)));
             }
-            Err(failure)
+            Err(Failure::Told(failure.exit()))
         }
     }
 }
