@@ -302,14 +302,16 @@ impl<D: Disk> Store<D> {
 
     /// Writes a file beside the old one, then puts it in its place.
     fn replace_file(&self, place: &Place<'_>, bytes: &[u8]) -> Result<(), StoreError> {
-        let before = read_bounded(&place.path, BULK_LEN_MAX as u64).ok().flatten();
+        let before = read_bounded(&place.path, BULK_LEN_MAX as u64);
         self.put(place, bytes)?;
         let Err(error) = self.disk.sync_directory(place.directory) else { return Ok(()) };
         // The new file is visible, yet may be gone after a crash: who asked is told that it was
         // not stored, so the old one has to come back. Whether that lasts nobody can know now.
         let _ = match before {
-            Some(before) => self.put(place, &before).is_ok(),
-            None => self.disk.remove(&place.path).is_ok(),
+            Ok(Some(before)) => self.put(place, &before).is_ok(),
+            Ok(None) => self.disk.remove(&place.path).is_ok(),
+            // What was there is not known; the new file is better than none.
+            Err(_) => false,
         };
         Err(StoreError { call: Call::SyncDirectory, path: place.directory.into(), error })
     }

@@ -101,10 +101,11 @@ fn is_there(address: &Address) -> bool {
     }
 }
 
-/// Every main process there is, in the order of their ids.
+/// Every main process there is of root or the user, in the order of their ids.
 pub(crate) fn instances() -> Vec<Instance> {
     let mut found = Vec::new();
     let mut parents = Vec::new();
+    let own = fs::metadata("/proc/self").ok().map(|process| process.uid());
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
@@ -114,6 +115,12 @@ pub(crate) fn instances() -> Vec<Instance> {
             parents.push((parent, pid));
         }
         let Some(title) = title_of(&directory) else { continue };
+        // Anybody can have a process of that title. What it says is sent configurations and keys,
+        // so it has to be root's or the user's own; others are named with `-s`.
+        let owner = fs::metadata(&directory).ok().map(|process| process.uid());
+        if owner != Some(0) && owner != own {
+            continue;
+        }
         let link = |name: &str| fs::read_link(directory.join(name)).ok();
         let own_mounts = fs::read_link("/proc/self/ns/mnt").ok();
         let is_elsewhere = match (link("ns/mnt"), own_mounts) {
@@ -298,6 +305,27 @@ mod tests {
     fn a_daemon_with_another_root_is_reached_through_it() {
         let found = instance("unit: main v2 [unitd --control unix:/c]", Some("/proc/1/root"));
         assert_eq!(found.control().unwrap(), Address::UnixPath("/proc/1/root/c".into()));
+    }
+
+    #[test]
+    fn a_process_of_somebody_else_with_that_title_is_not_found() {
+        use std::os::unix::process::CommandExt;
+        use std::process::Command;
+        if fs::metadata("/proc/self").unwrap().uid() != 0 {
+            println!("skipped: only root can start a process of somebody else");
+            return;
+        }
+        let pretend = |uid: u32| {
+            let mut command = Command::new("sleep");
+            command.arg0("unit: main v2 [unitd --control unix:/nowhere]").arg("60");
+            let mut child = command.uid(uid).spawn().unwrap();
+            let is_found = instances().iter().any(|instance| instance.pid == child.id());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            is_found
+        };
+        assert!(pretend(0));
+        assert!(!pretend(65534));
     }
 
     #[test]
