@@ -1,6 +1,6 @@
 //! What can be served of a configuration that is not valid: a stored one, after the installation
 //! has changed. Whatever is at fault is left out as a whole, and nothing is served in another way
-//! than the configuration says.
+//! than the configuration says, but that a setting left out has its default.
 
 use crate::error::ValidationError;
 use crate::tree::{self, EditError, Path};

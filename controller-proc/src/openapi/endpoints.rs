@@ -493,6 +493,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
                     &CERTIFICATE_EXISTS,
                     &BODY_TOO_LARGE,
                     &CERTIFICATE_NOT_STORED,
+                    // When a listener uses a bundle that is replaced.
+                    &NOT_APPLIED,
                 ],
             },
             Operation {

@@ -47,7 +47,8 @@ enum Fallback {
 
 /// The one place that decides what such a failure costs. An application that does not start is none:
 /// the router serves the rest of a current configuration without it. Whatever else it is, a
-/// configuration is given up only at the start: what has run before stays, and comes back.
+/// configuration is given up only at the start of a controller: what has run since then stays, and
+/// comes back.
 fn fallback(standing: Standing) -> Fallback {
     match standing {
         Standing::Restored => Fallback::Default,
