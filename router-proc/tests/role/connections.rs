@@ -178,7 +178,7 @@ fn a_client_that_takes_nothing_is_let_go() {
         client.send(b"GET /stream/80000000 HTTP/1.1\r\nHost: x\r\n\r\n").await;
         stage
             .until_status("it is over", |status| {
-                status.requests == 1 && status.applications[0].active_requests == 0
+                status.closed == 1 && status.applications[0].active_requests == 0
             })
             .await;
         assert!(client.response("GET").await.is_none(), "it is cut");
