@@ -3,6 +3,7 @@
 //! The method is told in `docs/benchmarks.md`. Ratios of the same round count, absolute figures do
 //! not. Everything stays on the loopback address.
 
+mod connections;
 mod contender;
 mod large;
 mod load;
@@ -49,8 +50,11 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
     effort.rounds = arguments.take_number("--rounds")?.unwrap_or(effort.rounds).max(1);
     effort.seconds = arguments.take_number("--seconds")?.unwrap_or(effort.seconds).max(1);
     let wanted = arguments.into_words()?;
-    let names: Vec<&str> =
-        ROWS.iter().map(|row| row.name).chain([IDLE, START, large::NAME]).collect();
+    let names: Vec<&str> = ROWS
+        .iter()
+        .map(|row| row.name)
+        .chain([IDLE, START, large::NAME, connections::NAME])
+        .collect();
     if let Some(unknown) = wanted.iter().find(|word| !names.contains(&word.as_str())) {
         bail!("no row {unknown:?}; there are: {}", names.join(" "));
     }
@@ -70,10 +74,11 @@ pub(crate) fn main(mut arguments: Arguments) -> Result<()> {
             Err(error) => report.failures.push(format!("{}: {error:#}", row.name)),
         }
     }
-    let extras: [(&str, Extraordinary); 3] = [
+    let extras: [(&str, Extraordinary); 4] = [
         (IDLE, measure_idle),
         (START, measure_start),
         (large::NAME, |bench, _| large::measure(bench)),
+        (connections::NAME, |bench, _| connections::measure(bench)),
     ];
     for (name, measure) in extras.into_iter().filter(|(name, _)| is_wanted(name)) {
         eprintln!("{name}");
@@ -108,7 +113,7 @@ fn measure_row(bench: &Bench, row: &Row, effort: Effort) -> Result<Measured> {
     }
     agree(&running, row)?;
     for server in &running {
-        load::run(&bench.wrk, server.tcp_port, row.path, 1)?;
+        load::run(&bench.wrk, bench.script(row), (server.tcp_port, row.path), 1)?;
     }
     let mut samples: Vec<Vec<Sample>> = running.iter().map(|_| Vec::new()).collect();
     for round in 0..effort.rounds {
@@ -123,7 +128,8 @@ fn measure_row(bench: &Bench, row: &Row, effort: Effort) -> Result<Measured> {
 
 fn measure_once(bench: &Bench, server: &Running, row: &Row, seconds: u32) -> Result<Sample> {
     let before = Tree::read(server.pid())?;
-    let load = load::run(&bench.wrk, server.tcp_port, row.path, seconds)?;
+    let url = (server.tcp_port, row.path);
+    let load = load::run(&bench.wrk, bench.script(row), url, seconds)?;
     let after = Tree::read(server.pid())?;
     if load.requests == 0 {
         bail!("{} answered nothing", server.name);
@@ -199,6 +205,7 @@ fn measure_start(bench: &Bench, effort: Effort) -> Result<Extra> {
     })
 }
 
+/// Mebibytes, of kibibytes.
 fn mega(kib: u64) -> f64 {
     f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
 }

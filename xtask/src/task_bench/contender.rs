@@ -1,6 +1,7 @@
 //! The servers of a row: how each is set up for the work, started and stopped.
 
 use std::fs;
+use std::num::NonZero;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Group, User};
 use serde_json::{Value, json};
 
-use super::rows::{ROUTE_COUNT, Row, Work};
+use super::rows::{ROUTE_COUNT, Row, UPLOAD_LEN, Work};
 use super::tools;
 use crate::pythons::Python;
 use crate::server::{self, Place, Unitd};
@@ -28,6 +29,15 @@ def application(environ, start_response):
     return [b"Hello world!"]
 "#;
 
+const DISCARD: &str = r#"
+def application(environ, start_response):
+    body = environ["wsgi.input"]
+    while body.read(65536):
+        pass
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "12")])
+    return [b"Hello world!"]
+"#;
+
 /// Everything the contenders are started from.
 #[derive(Debug)]
 pub(crate) struct Bench {
@@ -38,6 +48,8 @@ pub(crate) struct Bench {
     nginx: Result<PathBuf, String>,
     venv: Result<PathBuf, String>,
     python: Option<String>,
+    /// What has wrk send bodies.
+    upload: PathBuf,
 }
 
 /// A server under test; stopped when dropped.
@@ -104,6 +116,10 @@ impl Bench {
         let application = directory.join("app");
         fs::create_dir_all(&application)?;
         fs::write(application.join("hello.py"), HELLO)?;
+        fs::write(application.join("discard.py"), DISCARD)?;
+        let upload = directory.join("upload.lua");
+        let script = format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {UPLOAD_LEN})\n");
+        fs::write(&upload, script)?;
         let nginx = tools::nginx(&directory.join("nginx"));
         let venv = match python {
             Some(python) => tools::venv(&workspace.target.join("bench-venv"), python),
@@ -116,8 +132,14 @@ impl Bench {
             nginx: nginx.map_err(|error| format!("{error:#}")),
             venv: venv.map_err(|error| format!("{error:#}")),
             python: python.map(Python::version),
+            upload,
             directory,
         })
+    }
+
+    /// What the load generator is to be told for a row.
+    pub(crate) fn script(&self, row: &Row) -> Option<&Path> {
+        (row.work == Work::Upload).then_some(&self.upload)
     }
 
     /// Whether there is a Python runtime.
@@ -192,17 +214,28 @@ impl Bench {
                 config_of(tcp_port, "routes", routes, json!({}))
             }
             Work::Wsgi => {
-                let version = self.python.as_ref().context("there is no Python")?;
-                let application = json!({
-                    "type": format!("python {version}"),
-                    "path": self.directory.join("app"),
-                    "module": "hello",
-                    "processes": 1,
-                });
-                let applications = json!({ "hello": application });
-                config_of(tcp_port, "applications/hello", json!([]), applications)
+                config_of(tcp_port, "applications/wsgi", json!([]), self.wsgi("hello", 1)?)
+            }
+            Work::Upload => {
+                let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+                let applications = self.wsgi("discard", workers)?;
+                let config = config_of(tcp_port, "applications/wsgi", json!([]), applications);
+                let mut config: Value = serde_json::from_str(&config)?;
+                config["settings"] = json!({ "http": { "max_body_size": 2 * UPLOAD_LEN } });
+                config.to_string()
             }
         })
+    }
+
+    /// The application `wsgi` of this module.
+    fn wsgi(&self, module: &str, workers: usize) -> Result<Value> {
+        let version = self.python.as_ref().context("there is no Python")?;
+        Ok(json!({ "wsgi": {
+            "type": format!("python {version}"),
+            "path": self.directory.join("app"),
+            "module": module,
+            "processes": workers,
+        } }))
     }
 
     fn start_nginx(&self, row: &Row, tcp_port: u16) -> Result<Started> {
@@ -227,12 +260,22 @@ impl Bench {
         let location = match row.work {
             Work::Return => format!("location = {} {{ return 200; }}", row.path),
             Work::Static => format!("root {};", files.display()),
+            // The second server throws the bodies away and is part of the same processes.
+            Work::Upload => format!(
+                "client_max_body_size {};\n        location / {{ proxy_pass http://unix:{}; \
+                 proxy_http_version 1.1; }}\n    }}\n    server {{\n        listen unix:{};\n        \
+                 client_max_body_size {};\n        location / {{ return 200 \"Hello world!\"; }}",
+                2 * UPLOAD_LEN,
+                directory.join("discard.sock").display(),
+                directory.join("discard.sock").display(),
+                2 * UPLOAD_LEN
+            ),
             Work::Routes | Work::Wsgi => bail!("nginx does not do this work"),
         };
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("    {kind}_temp_path {}/{kind};\n", directory.display()))
             .concat();
-        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(format!(
             "{user}daemon off;\nworker_processes {workers};\npid {directory}/nginx.pid;\n\
              error_log {directory}/error.log crit;\nevents {{ worker_connections 1024; }}\n\

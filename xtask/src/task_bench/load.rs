@@ -18,15 +18,20 @@ pub(crate) struct Load {
     pub(crate) errors: u64,
 }
 
-/// Puts a server on the loopback address under load.
-pub(crate) fn run(wrk: &Path, tcp_port: u16, path: &str, seconds: u32) -> Result<Load> {
-    let printed = command::output(command::program(wrk).args([
-        "-t1",
-        &format!("-c{CONNECTIONS}"),
-        &format!("-d{seconds}s"),
-        "--latency",
-        &format!("http://127.0.0.1:{tcp_port}{path}"),
-    ]))?;
+/// Puts a server on the loopback address under load; `script` is one of wrk's.
+pub(crate) fn run(
+    wrk: &Path,
+    script: Option<&Path>,
+    url: (u16, &str),
+    seconds: u32,
+) -> Result<Load> {
+    let (tcp_port, path) = url;
+    let mut command = command::program(wrk);
+    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency"]);
+    if let Some(script) = script {
+        command.arg("-s").arg(script);
+    }
+    let printed = command::output(command.arg(format!("http://127.0.0.1:{tcp_port}{path}")))?;
     parse(&printed).with_context(|| format!("wrk printed something unexpected:\n{printed}"))
 }
 

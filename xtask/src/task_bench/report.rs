@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::contender::Bench;
 use super::load::Load;
 use super::process::Tree;
-use super::rows::Row;
+use super::rows::{Goal, Row};
 
 /// Processes that took less per request are left out: they do not take part.
 const NOTHING_US: f64 = 0.005;
@@ -48,7 +48,7 @@ impl Sample {
 pub(crate) struct Measured {
     name: &'static str,
     what: &'static str,
-    goal: f64,
+    goal: String,
     is_reached: bool,
     contenders: Vec<Figures>,
     /// Where our own CPU time went.
@@ -100,18 +100,30 @@ pub(crate) struct Report {
 impl Measured {
     /// Ours comes first and is judged by the second.
     pub(crate) fn of(row: &Row, samples: Vec<(&'static str, Vec<Sample>)>) -> Self {
+        let figure: fn(&Sample) -> f64 = match row.goal {
+            Goal::CpuTime(_) => |sample| sample.cpu_us,
+            Goal::Rate(_) => |sample| sample.load.requests_per_second,
+        };
         let reference: Vec<f64> = samples
             .get(1)
-            .map(|(_, samples)| samples.iter().map(|sample| sample.cpu_us).collect())
+            .map(|(_, samples)| samples.iter().map(figure).collect())
             .unwrap_or_default();
-        let contenders: Vec<Figures> =
-            samples.iter().map(|(name, samples)| Figures::of(name, samples, &reference)).collect();
+        let contenders: Vec<Figures> = samples
+            .iter()
+            .map(|(name, samples)| Figures::of(name, samples, figure, &reference))
+            .collect();
         let ours = samples.first().map(|(_, samples)| samples.as_slice()).unwrap_or_default();
         Self {
             name: row.name,
             what: row.what,
-            goal: row.goal,
-            is_reached: contenders.first().is_some_and(|ours| ours.ratio <= row.goal),
+            goal: match row.goal {
+                Goal::CpuTime(most) => format!("ratio of CPU time at most {most}"),
+                Goal::Rate(least) => format!("ratio of requests per second at least {least}"),
+            },
+            is_reached: contenders.first().is_some_and(|ours| match row.goal {
+                Goal::CpuTime(most) => ours.ratio <= most,
+                Goal::Rate(least) => ours.ratio >= least,
+            }),
             contenders,
             by_process: shares(ours),
         }
@@ -149,17 +161,22 @@ impl Measured {
             )?;
         }
         let verdict = if self.is_reached { "reached" } else { "NOT reached" };
-        writeln!(text, "  goal: ratio at most {}, {verdict}", self.goal)
+        writeln!(text, "  goal: {}, {verdict}", self.goal)
     }
 }
 
 impl Figures {
-    fn of(name: &'static str, samples: &[Sample], reference: &[f64]) -> Self {
+    fn of(
+        name: &'static str,
+        samples: &[Sample],
+        figure: fn(&Sample) -> f64,
+        reference: &[f64],
+    ) -> Self {
         let middle = |value: fn(&Sample) -> f64| {
             median(&mut samples.iter().map(value).collect::<Vec<f64>>())
         };
         let ratios =
-            samples.iter().zip(reference).map(|(sample, reference)| sample.cpu_us / reference);
+            samples.iter().zip(reference).map(|(sample, reference)| figure(sample) / reference);
         let mut pss: Vec<u64> = samples.iter().filter_map(|sample| sample.pss_kib).collect();
         pss.sort_unstable();
         Self {
@@ -278,7 +295,7 @@ mod tests {
     fn a_ratio_is_taken_within_each_round() {
         // The machine was slow for both in the second round: that must not show.
         let samples = [sample(2.0), sample(20.0), sample(2.0)];
-        let figures = Figures::of("x", &samples, &[4.0, 40.0, 4.0]);
+        let figures = Figures::of("x", &samples, |sample| sample.cpu_us, &[4.0, 40.0, 4.0]);
         assert!((figures.ratio - 0.5).abs() < 1e-9);
         assert_eq!(figures.errors, 3);
     }
