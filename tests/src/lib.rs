@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod browser;
 mod client;
 mod command;
 mod control;
@@ -28,6 +29,7 @@ mod unitd;
 mod venv;
 mod wait;
 
+pub use browser::Browser;
 pub use client::{Connection, LIMIT, Response, request};
 pub use command::{run, run_with_input, wait_for_end};
 pub use control::Answer;

@@ -17,6 +17,10 @@ pub(crate) enum Need {
     Procps,
     /// The load generator.
     Wrk,
+    /// The browser that pages are looked at with.
+    Chromium,
+    /// What tells it what to do.
+    ChromeDriver,
 }
 
 impl Need {
@@ -27,6 +31,8 @@ impl Need {
             Self::Curl => "curl",
             Self::Procps => "procps",
             Self::Wrk => "wrk",
+            Self::Chromium => "chromium",
+            Self::ChromeDriver => "chromium-driver",
         }
     }
 
@@ -37,6 +43,8 @@ impl Need {
             Self::Curl => "curl",
             Self::Procps => "procps-ng",
             Self::Wrk => "wrk",
+            Self::Chromium => "chromium",
+            Self::ChromeDriver => "chromedriver",
         }
     }
 
@@ -46,6 +54,7 @@ impl Need {
             Self::Curl => "curl",
             Self::Procps => "procps-ng",
             Self::Wrk => "wrk",
+            Self::Chromium | Self::ChromeDriver => "chromium",
         }
     }
 
@@ -56,6 +65,8 @@ impl Need {
             Self::Curl => "curl",
             Self::Procps => "procps",
             Self::Wrk => "wrk",
+            Self::Chromium => "chromium",
+            Self::ChromeDriver => "chromium-chromedriver",
         }
     }
 }
@@ -118,6 +129,8 @@ fn is_absent(need: Need) -> bool {
         Need::Curl => !command::exists("curl"),
         Need::Procps => !command::exists("ps"),
         Need::Wrk => !command::exists("wrk"),
+        Need::Chromium => !command::exists("chromium"),
+        Need::ChromeDriver => !command::exists("chromedriver"),
     }
 }
 

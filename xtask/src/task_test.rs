@@ -29,7 +29,13 @@ pub(crate) enum Rigour {
 
 /// Installs what the tests need and returns the Pythons they run with.
 pub(crate) fn set_up() -> Vec<Python> {
-    packages::ensure(&[Need::PythonDevelopment, Need::Curl, Need::Procps]);
+    packages::ensure(&[
+        Need::PythonDevelopment,
+        Need::Curl,
+        Need::Procps,
+        Need::Chromium,
+        Need::ChromeDriver,
+    ]);
     pythons::find_for_tests()
 }
 

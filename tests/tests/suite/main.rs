@@ -4,6 +4,7 @@
 
 mod api_table;
 mod bad_start;
+mod browser;
 mod certificates;
 mod check;
 mod command_line;
