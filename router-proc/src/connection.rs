@@ -6,6 +6,7 @@
 //! `settings.http`, kept on the loop's list.
 
 mod application;
+mod file;
 mod read;
 mod respond;
 mod spool;

@@ -1,6 +1,7 @@
 //! Following a request from its listener to what is to be done about it.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use conf::{MatchError, SocketAddress, Text};
 use thiserror::Error;
@@ -35,7 +36,7 @@ pub enum Decision<'t> {
     /// Answer with a file.
     File {
         /// The file.
-        file: OpenedFile,
+        file: Rc<OpenedFile>,
         /// The action.
         action: Option<ActionRef>,
     },
