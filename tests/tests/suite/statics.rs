@@ -43,6 +43,7 @@ fn a_file_is_sent_with_its_marks() {
             ("Last-Modified", "Sun, 09 Sep 2001 01:46:40 GMT"),
             ("ETag", "\"3b9aca00-e\""),
             ("Content-Type", "text/html"),
+            ("Accept-Ranges", "bytes"),
             ("Content-Length", "14"),
         ]
     );
