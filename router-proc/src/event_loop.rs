@@ -32,6 +32,7 @@ use load::LoadMeter;
 pub use thread::{LoopThread, Peer, Peers, spawn};
 pub use timers::{TICK_MS, Timer, Timers};
 
+use crate::access_log::EntryBuffer;
 use crate::app::{Dispatcher, Worker, WorkerKey};
 use crate::connection::Buffers;
 use crate::control::WorkerGauge;
@@ -150,6 +151,8 @@ pub struct EventLoop {
     pub counters: Arc<Counters>,
     /// The other loops.
     pub peers: Peers,
+    /// Entries of access logs that are not in their file yet.
+    pub access_log: EntryBuffer,
     page: LoopPage,
     load: LoadMeter,
     conf: RefCell<Rc<LoopConf>>,
@@ -192,6 +195,7 @@ impl EventLoop {
             timers: Timers::default(),
             counters,
             peers,
+            access_log: EntryBuffer::default(),
             page,
             load: LoadMeter::new(),
             conf: RefCell::new(Rc::new(conf)),
@@ -340,6 +344,7 @@ impl EventLoop {
 
     /// The loop is about to sleep.
     fn before_park(&self) {
+        self.access_log.flush();
         self.load.park();
         self.ring();
         if self.busy.borrow().is_empty() {
@@ -368,6 +373,8 @@ impl EventLoop {
     fn tick(&self) {
         self.clock.read();
         let now = self.now_ms();
+        // A busy loop does not sleep.
+        self.access_log.flush();
         self.timers.tick(now);
         let dispatchers: Vec<Rc<Dispatcher>> =
             self.dispatchers.borrow().values().map(Rc::clone).collect();

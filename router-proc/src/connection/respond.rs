@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use super::write::{SendFailed, WriteFailed};
 use super::{Buffers, Connection, Next};
 use crate::event_loop::LoopConf;
+use crate::http::response::ERROR_PAGE_LEN;
 use crate::http::{Delivery, HeadEnd, ResponseHead, write_error_page};
 use crate::routing::{
     self, ActionRef, Decision, RequestContext, RequestTimes, apply_response_headers, client_address,
@@ -12,15 +13,18 @@ use crate::routing::{
 use crate::static_files::OpenedFile;
 
 impl Connection {
-    /// Answers the request in the buffers.
-    pub(super) async fn respond(&mut self, conf: &LoopConf, buffers: &mut Buffers) -> Next {
-        let (peer, local) = self.addresses();
+    /// Answers the request in the buffers, which comes from `origin`.
+    pub(super) async fn respond(
+        &mut self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        origin: client_address::Origin,
+    ) -> Next {
+        let (_, local) = self.addresses();
         let snapshot = &conf.snapshot;
         let Some(entry) = snapshot.listeners.get(&self.listener) else {
             return self.refuse_idle(buffers).await;
         };
-        let mut origin = client_address::Origin { peer, is_tls: false };
-        client_address::apply(&entry.listener, &buffers.head, &mut origin);
         let client = Client { origin, local, times: self.times(), conn: self.number };
         let decision =
             routing::evaluate(&snapshot.routes, &entry.target, &mut client.context(buffers));
@@ -56,7 +60,7 @@ impl Connection {
         let clock = &self.event_loop.clock;
         RequestTimes {
             unix_secs: clock.unix_secs(),
-            elapsed_ms: clock.now_ms().saturating_sub(self.began_ms),
+            elapsed_ms: self.account.elapsed_ms(clock.now_ms()),
         }
     }
 
@@ -77,6 +81,9 @@ impl Connection {
         let date = self.event_loop.clock.date();
         let end = self.head_end(conf, &date);
         let delivery = write_error_page(&mut buffers.out, status, facts, &end);
+        let page_len = if delivery.has_body { ERROR_PAGE_LEN } else { 0 };
+        let head_len = buffers.out.len().saturating_sub(page_len);
+        self.note_head(conf, buffers, status, delivery, head_len);
         let patience = conf.snapshot.http.send_timeout;
         match self.write_all(&buffers.out, patience).await {
             Err(WriteFailed) => Next::Close,
@@ -92,7 +99,7 @@ impl Connection {
 
     /// Writes the head for `buffers.fields` into `buffers.out`. `Err`: a field's template failed.
     pub(super) fn push_head(
-        &self,
+        &mut self,
         conf: &LoopConf,
         buffers: &mut Buffers,
         client: &Client,
@@ -117,6 +124,7 @@ impl Connection {
         let mut head = ResponseHead::begin(&mut buffers.out, status, delivery);
         buffers.fields.write_to(&mut head);
         head.finish(&end);
+        self.note_head(conf, buffers, status, delivery, buffers.out.len());
         Ok(())
     }
 

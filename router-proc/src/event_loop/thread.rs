@@ -182,6 +182,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     listening.extend(task.map(|task| (id, task)));
                 }
                 event_loop.conf.replace(Rc::new(LoopConf { snapshot, apps }));
+                event_loop.access_log.flush();
                 event_loop.look_for_left_apps();
                 // The control thread may have given up on the answer.
                 let _ = done.send(());
@@ -204,6 +205,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
             Command::Quit => break,
         }
     }
+    event_loop.access_log.finish();
     // They hold the loop, which holds them.
     event_loop.dispatchers.borrow_mut().clear();
     event_loop.busy.borrow_mut().clear();
