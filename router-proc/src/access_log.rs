@@ -61,9 +61,11 @@ impl AccessLog {
 
     /// Whether the request is to be logged. One whose condition cannot be evaluated is.
     fn wants(&self, ctx: &mut RequestContext<'_>, facts: &ResponseFacts<'_>) -> bool {
-        self.condition
-            .as_ref()
-            .is_none_or(|condition| variables::condition_holds(condition, ctx, facts).unwrap_or(true))
+        self.condition.as_ref().is_none_or(|condition| {
+            variables::condition_holds(condition, ctx, facts).unwrap_or(true)
+        })
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,12 @@ impl EntryBuffer {
         self.0.borrow_mut().flush();
     }
 
+    /// Whether everything is in the file, or lost.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().entries.is_empty()
+    }
+
     /// Writes what there is for the last time: what the file does not take now is lost.
     pub fn finish(&self) {
         self.0.borrow_mut().let_go();

@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn plain_values_stay_what_they_are() {
-        for value in ["", "/a?b=c", "~!#$%&'()*+,-./:;<=>?@[]^_`{|}", "größe", "日本", "\u{1F600}"] {
+        for value in ["", "/a?b=c", "~!#$%&'()*+,-./:;<=>?@[]^_`{|}", "größe", "日本", "\u{1F600}"]
+        {
             assert_eq!(escaped(Escaping::Text, value.as_bytes()), value);
             assert_eq!(escaped(Escaping::Json, value.as_bytes()), value);
         }

@@ -332,7 +332,10 @@ mod tests {
             assert_eq!(news, if len == 12 { "" } else { "failed 28" });
             let mut second = b"ten\n".to_vec();
             // Its trouble is known already.
-            assert_eq!(told(outlet.write(&mut second, now)), if len == 12 { "failed 28" } else { "" });
+            assert_eq!(
+                told(outlet.write(&mut second, now)),
+                if len == 12 { "failed 28" } else { "" }
+            );
             assert_eq!(second, b"ten\n");
             outlet.write(&mut second, now);
             outlet.write(&mut second, now);

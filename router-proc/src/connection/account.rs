@@ -8,9 +8,7 @@ use super::{Buffers, Connection};
 use crate::event_loop::LoopConf;
 use crate::http::Delivery;
 use crate::routing::client_address::{self, Origin};
-use crate::routing::{
-    RequestContext, RequestTimes, ResponseFacts, ResponseFieldsView,
-};
+use crate::routing::{RequestContext, RequestTimes, ResponseFacts, ResponseFieldsView};
 
 /// What is known of the request in progress.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +35,8 @@ impl Account {
 
     /// The client left before its request was whole.
     pub(super) fn client_left(&mut self) {
-        *self = Self { began_ms: self.began_ms, origin: self.origin, status: 400, ..Self::default() };
+        *self =
+            Self { began_ms: self.began_ms, origin: self.origin, status: 400, ..Self::default() };
     }
 
     /// Milliseconds since the request began.
