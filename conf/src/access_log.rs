@@ -33,8 +33,7 @@ pub(crate) static ACCESS_LOG: Object = Object::new(
             .example(r#""!$header_x_health_check""#)
             .refuses(&[(r#""$nothing""#, r#"Unknown variable "nothing" in the "if" value."#)]),
     ],
-)
-.not_yet("the access log");
+);
 
 static FORMATS: Map = Map::new("member", "status", TEMPLATE)
     .saying("In the access log format, the value must be a string.")

@@ -5,6 +5,7 @@
 //! the loop share, and borrows [`Buffers`] for as long as a request lasts. Deadlines are those of
 //! `settings.http`, kept on the loop's list.
 
+mod account;
 mod application;
 mod file;
 mod read;
@@ -26,6 +27,7 @@ use crate::event_loop::{EventLoop, LoopConf, Timer, give_away};
 use crate::http::{HeadParser, RequestFacts, RequestHead, write_idle_timeout};
 use crate::routing::{RequestCache, ResponseFields};
 use crate::snapshot::ListenerId;
+use account::Account;
 use application::AddressTexts;
 
 /// Buffers larger than this are not kept for the next request.
@@ -54,6 +56,8 @@ pub struct Buffers {
     pub fields: ResponseFields,
     /// What is to be written.
     pub out: Vec<u8>,
+    /// The head of the response as sent, if the access log shows anything of it.
+    pub sent_head: Vec<u8>,
     /// The piece of an application's answer that is being passed on.
     pub piece: Vec<u8>,
 }
@@ -66,6 +70,7 @@ impl Buffers {
         self.cache.clear();
         self.fields.clear();
         self.out.clear();
+        self.sent_head.clear();
         self.piece.clear();
         self.out.capacity() <= KEPT_LEN_MAX
             && self.piece.capacity() <= KEPT_LEN_MAX
@@ -102,8 +107,8 @@ pub(crate) struct Connection {
     address_texts: AddressTexts,
     /// The number of the connection, for the log.
     number: u64,
-    /// When the request began, in the loop's milliseconds.
-    began_ms: u64,
+    /// What is known of the request in progress.
+    account: Account,
     is_idle: bool,
 }
 
@@ -123,11 +128,16 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: L
         addresses: None,
         address_texts: AddressTexts::default(),
         number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
-        began_ms: 0,
+        account: Account::default(),
         is_idle: true,
     };
     loop {
-        match connection.serve_one().await {
+        let next = connection.serve_one().await;
+        if next != Next::KeepAlive {
+            // A client that sees the connection closed finds its requests in the access log.
+            event_loop.access_log.flush();
+        }
+        match next {
             Next::KeepAlive => {}
             Next::Close if !connection.has_unread() => break,
             Next::Close | Next::Linger => {
@@ -160,9 +170,13 @@ impl Connection {
         };
         let conf = self.event_loop.conf();
         let mut next = if conf.snapshot.listeners.contains_key(&self.listener) {
-            self.serve_request(&conf, &mut buffers).await
+            self.event_loop.counters.requests.increment();
+            self.request_began(&conf);
+            let next = self.serve_request(&conf, &mut buffers).await;
+            self.request_ended(&conf, &mut buffers);
+            next
         } else {
-            // The address is no longer served.
+            // The address is no longer served: what came is no request any more.
             self.refuse_idle(&mut buffers).await
         };
         if next == Next::KeepAlive && self.was_removed(&conf) {
@@ -177,23 +191,31 @@ impl Connection {
         next
     }
 
+    /// Reads the request and answers it, or holds the connection for as long as it is upgraded.
     async fn serve_request(&mut self, conf: &Rc<LoopConf>, buffers: &mut Buffers) -> Next {
         let http = &conf.snapshot.http;
         match self.read_head(http, buffers).await {
             read::Head::Complete => {}
-            read::Head::Gone => return Next::Close,
+            read::Head::Gone => {
+                self.account.client_left();
+                return Next::Close;
+            }
             read::Head::Refused(status) => {
                 return self.respond_error(conf, buffers, status, Next::Linger).await;
             }
         }
+        let origin = self.tell_origin(conf, buffers);
         match self.read_body(conf, buffers).await {
             read::Received::Complete => {}
-            read::Received::Gone => return Next::Close,
+            read::Received::Gone => {
+                self.account.client_left();
+                return Next::Close;
+            }
             read::Received::Refused(status) => {
                 return self.respond_error(conf, buffers, status, Next::Linger).await;
             }
         }
-        self.respond(conf, buffers).await
+        self.respond(conf, buffers, origin).await
     }
 
     /// The fixed answer to a connection that waited too long or on a removed address.

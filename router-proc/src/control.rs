@@ -2,6 +2,7 @@
 //! configurations, starts and replaces workers, and tells the event loops what to do. It serves no
 //! request.
 
+mod access_log;
 mod application;
 mod apply;
 mod gauge;
@@ -27,6 +28,7 @@ use tokio::task::spawn_local;
 
 use crate::event_loop::{Command, Counters, LoopThread, Notice, Peers, spawn};
 use crate::snapshot::ListenerId;
+use access_log::LogFiles;
 use application::App;
 use apply::Prepared;
 pub use gauge::WorkerGauge;
@@ -80,6 +82,8 @@ pub(crate) struct Control {
     current: RefCell<Vec<Rc<App>>>,
     /// Whether there has been a running configuration. Before, main may hold sockets that are ours.
     has_committed: Cell<bool>,
+    /// The files of access logs.
+    log_files: LogFiles,
     /// A configuration that waits for its commit.
     prepared: RefCell<Option<Prepared>>,
     /// One change of configuration at a time, also when controllers are exchanged in mid-update.
@@ -140,7 +144,11 @@ pub async fn serve(
             }
             // A controller that is gone shows on its own port, and so does a prototype.
             Some((_, MainToRouter::PeerLost(_) | MainToRouter::SetUp(_))) => {}
-            Some((_, MainToRouter::ReopenLog(log))) => control.reopen_log(log.fds),
+            Some((_, MainToRouter::ReopenLog(log))) => {
+                control.reopen_log(log.fds);
+                let control = Rc::clone(&control);
+                spawn_local(async move { control.reopen_access_logs().await });
+            }
             Some((_, MainToRouter::Quit(quit))) => break quit,
             // Main is gone, and everything goes with it.
             None => break Quit::Fast,
@@ -215,6 +223,7 @@ impl Control {
             next_listener: RefCell::new(0),
             current: RefCell::new(Vec::new()),
             has_committed: Cell::new(false),
+            log_files: LogFiles::default(),
             prepared: RefCell::new(None),
             changing: tokio::sync::Mutex::new(()),
             quit: Cell::new(None),
@@ -392,15 +401,22 @@ impl Control {
     /// The counters of all loops and applications.
     fn status(&self) -> Status {
         let mut status = Status::default();
-        for event_loop in self.loops.borrow().iter() {
-            let counters = &event_loop.counters;
+        let loops = self.loops.borrow();
+        let sum = |counter: fn(&Counters) -> u64| {
+            let counts = loops.iter().map(|event_loop| counter(&event_loop.counters));
             // A connection may be counted as accepted on one loop and as closed on another.
-            status.accepted = status.accepted.wrapping_add(counters.accepted.get());
-            status.idle = status.idle.wrapping_add(counters.idle.get());
-            status.closed = status.closed.wrapping_add(counters.closed.get());
-            status.requests = status.requests.wrapping_add(counters.requests.get());
-        }
-        status.active = status.accepted.saturating_sub(status.closed).saturating_sub(status.idle);
+            counts.fold(0, u64::wrapping_add)
+        };
+        // The loops count on meanwhile. What is read later includes what was counted before it, so
+        // no more are closed than were accepted; and the numbers always add up.
+        status.closed = sum(|counters| counters.closed.get());
+        let idle = sum(|counters| counters.idle.get());
+        status.accepted = sum(|counters| counters.accepted.get());
+        status.requests = sum(|counters| counters.requests.get());
+        let open = status.accepted.saturating_sub(status.closed);
+        // A connection that changed loops between two looks may be missing: below zero is none.
+        status.idle = if idle > u64::MAX / 2 { 0 } else { idle.min(open) };
+        status.active = open - status.idle;
         status.applications = self.current.borrow().iter().map(|app| app.status()).collect();
         status
     }

@@ -32,6 +32,7 @@ use load::LoadMeter;
 pub use thread::{LoopThread, Peer, Peers, spawn};
 pub use timers::{TICK_MS, Timer, Timers};
 
+use crate::access_log::EntryBuffer;
 use crate::app::{Dispatcher, Worker, WorkerKey};
 use crate::connection::Buffers;
 use crate::control::WorkerGauge;
@@ -153,6 +154,8 @@ pub struct EventLoop {
     pub peers: Peers,
     /// Files that are kept open.
     pub files: FileCache,
+    /// Entries of access logs that are not in their file yet.
+    pub access_log: EntryBuffer,
     page: LoopPage,
     load: LoadMeter,
     conf: RefCell<Rc<LoopConf>>,
@@ -197,6 +200,7 @@ impl EventLoop {
             counters,
             peers,
             files,
+            access_log: EntryBuffer::default(),
             page,
             load: LoadMeter::new(),
             conf: RefCell::new(Rc::new(conf)),
@@ -350,6 +354,7 @@ impl EventLoop {
 
     /// The loop is about to sleep.
     fn before_park(&self) {
+        self.access_log.flush();
         self.load.park();
         self.ring();
         if self.busy.borrow().is_empty() {
@@ -378,6 +383,8 @@ impl EventLoop {
     fn tick(&self) {
         self.clock.read();
         let now = self.now_ms();
+        // A busy loop does not sleep.
+        self.access_log.flush();
         self.timers.tick(now);
         self.files.tick(now);
         let dispatchers: Vec<Rc<Dispatcher>> =

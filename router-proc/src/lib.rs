@@ -8,6 +8,7 @@
 //! Start reading in `control` for configurations and workers, in `connection` for requests.
 #![forbid(unsafe_code)]
 
+pub mod access_log;
 pub mod app;
 pub mod connection;
 pub mod control;

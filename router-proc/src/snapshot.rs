@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use conf::Config;
 
+use crate::access_log::AccessLog;
 use crate::http::{Limits, ServerField};
 use crate::routing::{AppIndex, CompileError, ListenerTarget, RouteTable};
 
@@ -64,6 +65,8 @@ pub struct Snapshot {
     pub listeners: HashMap<ListenerId, ListenerEntry>,
     /// The applications, in the order [`AppIndex`] counts them.
     pub apps: Vec<AppEntry>,
+    /// Where requests are logged.
+    pub access_log: Option<AccessLog>,
 }
 
 impl HttpSettings {
@@ -100,10 +103,11 @@ impl Snapshot {
             routes: RouteTable::empty(),
             listeners: HashMap::new(),
             apps: Vec::new(),
+            access_log: None,
         }
     }
 
-    /// Compiles a configuration. `listeners` gives the number of each of its listeners in order,
+    /// Compiles a configuration, all but its access log. `listeners` gives the number of each of its listeners in order,
     /// `apps` the number of each of its applications.
     ///
     /// # Errors
@@ -128,6 +132,6 @@ impl Snapshot {
             .collect::<Result<_, CompileError>>()?;
         let http = HttpSettings::new(&config.settings.http, tmp_dir);
         drop(by_name);
-        Ok(Self { http, routes, listeners, apps })
+        Ok(Self { http, routes, listeners, apps, access_log: None })
     }
 }

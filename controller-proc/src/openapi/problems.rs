@@ -184,7 +184,7 @@ pub(super) const NOT_APPLIED: Problem = Problem::new(
     "Failed to apply new configuration.",
     "A listener, an application or a feature is not to be had; nothing is changed.",
 )
-.detail("access_log: the access log is not supported by this release");
+.detail("settings/telemetry: telemetry is not supported by this release");
 
 pub(super) const NOT_STORED: Problem = Problem::new(
     "NotStored",

@@ -168,6 +168,7 @@ impl Connection {
                 out.field(name, value);
             }
             out.finish(&self.head_end(conf, &date));
+            self.note_head(conf, buffers, status, delivery, buffers.out.len());
         }
         let patience = conf.snapshot.http.send_timeout;
         let mut encoder = BodyEncoder::new(&delivery);

@@ -89,9 +89,7 @@ impl Connection {
             }
         }
         self.is_idle = false;
-        self.began_ms = self.event_loop.now_ms();
         self.event_loop.counters.idle.decrement();
-        self.event_loop.counters.requests.increment();
         Some(self.event_loop.take_buffers())
     }
 

@@ -3,21 +3,25 @@
 use super::write::WriteFailed;
 use super::{Buffers, Connection, Next};
 use crate::event_loop::LoopConf;
+use crate::http::response::ERROR_PAGE_LEN;
 use crate::http::{Delivery, HeadEnd, ResponseHead, write_error_page_with};
 use crate::routing::{
     self, ActionRef, Decision, RequestContext, RequestTimes, apply_response_headers, client_address,
 };
 
 impl Connection {
-    /// Answers the request in the buffers.
-    pub(super) async fn respond(&mut self, conf: &LoopConf, buffers: &mut Buffers) -> Next {
-        let (peer, local) = self.addresses();
+    /// Answers the request in the buffers, which comes from `origin`.
+    pub(super) async fn respond(
+        &mut self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        origin: client_address::Origin,
+    ) -> Next {
+        let (_, local) = self.addresses();
         let snapshot = &conf.snapshot;
         let Some(entry) = snapshot.listeners.get(&self.listener) else {
             return self.refuse_idle(buffers).await;
         };
-        let mut origin = client_address::Origin { peer, is_tls: false };
-        client_address::apply(&entry.listener, &buffers.head, &mut origin);
         let client = Client { origin, local, times: self.times(), conn: self.number };
         let files = &self.event_loop.files;
         let context = &mut client.context(buffers);
@@ -54,7 +58,7 @@ impl Connection {
         let clock = &self.event_loop.clock;
         RequestTimes {
             unix_secs: clock.unix_secs(),
-            elapsed_ms: clock.now_ms().saturating_sub(self.began_ms),
+            elapsed_ms: self.account.elapsed_ms(clock.now_ms()),
         }
     }
 
@@ -87,6 +91,9 @@ impl Connection {
         let date = self.event_loop.clock.date();
         let end = self.head_end(conf, &date);
         let delivery = write_error_page_with(&mut buffers.out, status, facts, &end, fields);
+        let page_len = if delivery.has_body { ERROR_PAGE_LEN } else { 0 };
+        let head_len = buffers.out.len().saturating_sub(page_len);
+        self.note_head(conf, buffers, status, delivery, head_len);
         let patience = conf.snapshot.http.send_timeout;
         match self.write_all(&buffers.out, patience).await {
             Err(WriteFailed) => Next::Close,
@@ -102,7 +109,7 @@ impl Connection {
 
     /// Writes the head for `buffers.fields` into `buffers.out`. `Err`: a field's template failed.
     pub(super) fn push_head(
-        &self,
+        &mut self,
         conf: &LoopConf,
         buffers: &mut Buffers,
         client: &Client,
@@ -115,7 +122,7 @@ impl Connection {
 
     /// Writes the head for `buffers.fields` as they are into `buffers.out`.
     pub(super) fn push_edited_head(
-        &self,
+        &mut self,
         conf: &LoopConf,
         buffers: &mut Buffers,
         response: Response,
@@ -125,6 +132,8 @@ impl Connection {
         let mut head = ResponseHead::begin(&mut buffers.out, response.status, response.delivery);
         buffers.fields.write_to(&mut head);
         head.finish(&end);
+        let Response { status, delivery, .. } = response;
+        self.note_head(conf, buffers, status, delivery, buffers.out.len());
     }
 
     async fn respond_empty(

@@ -60,6 +60,7 @@ impl Connection {
             })
             .await?;
             is_armed = false;
+            self.account.wrote(len);
             rest = rest.get(len..).unwrap_or_default();
         }
         Ok(())
@@ -88,7 +89,10 @@ impl Connection {
         let mut rest = head;
         if len > 0 && len <= JOIN_LEN_MAX && !rest.is_empty() {
             match self.stream.try_write_more(rest) {
-                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Ok(sent) => {
+                    self.account.wrote(sent);
+                    rest = rest.get(sent..).unwrap_or_default();
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return Err(SendFailed::Client),
             }
@@ -100,6 +104,7 @@ impl Connection {
             match self.stream.try_sendfile(file, &mut offset, piece) {
                 Ok(0) => return Err(SendFailed::File),
                 Ok(sent) => {
+                    self.account.wrote(sent);
                     left = left.saturating_sub(sent as u64);
                     if left > 0 && sent == piece {
                         tokio::task::yield_now().await;

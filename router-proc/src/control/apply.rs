@@ -115,6 +115,10 @@ impl Control {
             }
         }
         config.listeners.retain(|listener| !left_out.contains(&listener.key));
+        let access_log = match &config.access_log {
+            Some(log) => Some(self.access_log(log, stage).await?),
+            None => None,
+        };
         for application in &config.applications {
             let known = self.current.borrow().iter().find(|app| app.is(application)).map(Rc::clone);
             let app = match known {
@@ -161,8 +165,9 @@ impl Control {
             .iter()
             .map(|app| AppEntry { id: app.id, name: app.config.name.clone() })
             .collect();
-        Snapshot::compile(config, &ids, apps, &self.tmp_dir)
-            .map_err(|error| Refusal::new(error.to_string()))
+        let snapshot = Snapshot::compile(config, &ids, apps, &self.tmp_dir)
+            .map_err(|error| Refusal::new(error.to_string()))?;
+        Ok(Snapshot { access_log, ..snapshot })
     }
 
     /// Opens the socket of a listener, unless it is open already.
@@ -224,6 +229,7 @@ impl Control {
             // A loop that ended has no old configuration left either.
             let _ = is_done.await;
         }
+        self.log_files.committed(snapshot.access_log.as_ref());
         self.listeners.replace(listeners.into_iter().collect());
         self.has_committed.set(true);
         let before = self.current.replace(apps);
@@ -288,12 +294,12 @@ impl Control {
     }
 }
 
-fn lost() -> Refusal {
+pub(super) fn lost() -> Refusal {
     Refusal::new("the main process is gone")
 }
 
 /// A text of the log, whose quotes have backslashes that tools look for, as a person reads it.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.replace("\\\"", "\"")
 }
 

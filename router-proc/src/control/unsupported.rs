@@ -12,7 +12,6 @@ pub(super) fn find(config: &Config) -> Option<String> {
     in_compression(config)
         .or_else(|| in_telemetry(config))
         .or_else(|| in_scripts(config))
-        .or_else(|| in_access_log(config))
         .or_else(|| config.listeners.iter().find_map(in_listener))
         .or_else(|| steps(&config.routes).find_map(in_step))
         .or_else(|| config.applications.iter().find_map(in_application))
@@ -33,10 +32,6 @@ pub(super) fn leave_out(config: &mut Config) -> Vec<String> {
     }
     if let Some(text) = in_scripts(config) {
         config.settings.js_modules.clear();
-        left_out.push(text);
-    }
-    if let Some(text) = in_access_log(config) {
-        config.access_log = None;
         left_out.push(text);
     }
     config.listeners.retain(|listener| {
@@ -80,10 +75,6 @@ fn in_telemetry(config: &Config) -> Option<String> {
 fn in_scripts(config: &Config) -> Option<String> {
     let has_some = !config.settings.js_modules.is_empty();
     has_some.then(|| missing("settings/js_module", "JavaScript"))
-}
-
-fn in_access_log(config: &Config) -> Option<String> {
-    config.access_log.as_ref().map(|_| missing("access_log", "the access log"))
 }
 
 fn in_listener(listener: &Listener) -> Option<String> {

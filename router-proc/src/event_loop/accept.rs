@@ -189,6 +189,8 @@ pub(crate) fn give_away(
         return Some(stream);
     }
     let Some(peer) = better_place(event_loop) else { return Some(stream) };
+    // The other loop may close it before this one pauses.
+    event_loop.access_log.flush();
     hand_over(event_loop, &peer, stream, id);
     None
 }

@@ -9,17 +9,17 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds one. Only the owning thread may.
     pub fn increment(&self) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
     /// Takes one away. Only the owning thread may.
     pub fn decrement(&self) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Release);
     }
 
-    /// The number, perhaps of a moment ago.
+    /// The number, perhaps of a moment ago. Who sees a change sees also what was counted before it.
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Acquire)
     }
 
     /// Sets the number. Only the owning thread may.

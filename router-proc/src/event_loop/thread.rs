@@ -185,6 +185,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                 event_loop.conf.replace(Rc::new(LoopConf { snapshot, apps }));
                 let loops = event_loop.peers.load().len();
                 event_loop.files.set_capacity(FileCache::capacity_for(loops));
+                event_loop.access_log.flush();
                 event_loop.look_for_left_apps();
                 // The control thread may have given up on the answer.
                 let _ = done.send(());
@@ -207,6 +208,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
             Command::Quit => break,
         }
     }
+    event_loop.access_log.finish();
     // They hold the loop, which holds them.
     event_loop.dispatchers.borrow_mut().clear();
     event_loop.busy.borrow_mut().clear();

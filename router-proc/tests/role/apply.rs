@@ -102,10 +102,6 @@ fn refusals_say_why_and_leave_nothing() {
             ),
             ("{".to_owned(), None),
             (
-                r#"{"access_log":"/tmp/log","listeners":{"@one":{"pass":"routes"}},"routes":[]}"#.to_owned(),
-                Some("access_log: the access log is not supported by this release"),
-            ),
-            (
                 r#"{"listeners":{"@one":{"pass":"routes"}},"routes":[{"action":{"proxy":"http://127.0.0.1:1"}}]}"#
                     .to_owned(),
                 Some(r#"routes: "proxy" is not supported by this release"#),

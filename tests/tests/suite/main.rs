@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod access_log;
 mod api_table;
 mod bad_start;
 mod browser;

@@ -149,8 +149,6 @@ fn a_state_of_the_reference_is_served_as_far_as_it_can_be() {
         place,
         &[
             "the previous configuration is invalid: Unknown parameter \"new_member\".",
-            "the previous configuration is served in part: access_log: the access log is not \
-             supported by this release",
             "proxying to upstreams is not supported by this release",
             "\"proxy\" is not supported by this release",
         ],
@@ -159,6 +157,10 @@ fn a_state_of_the_reference_is_served_as_far_as_it_can_be() {
     assert_eq!(response.status, 204);
     assert!(!response.head.contains("2.0.0"), "the settings hold: {}", response.head);
     assert_eq!(unitd.fetch(plain, "/proxied").status, 503);
+    wait_until("both are logged", Duration::from_secs(10), || {
+        let log = fs::read_to_string(&log).unwrap();
+        log.lines().count() == 2 && log.contains("\"GET /proxied HTTP/1.1\" 503 54 ")
+    });
     for port in [secret, proxied] {
         assert!(Connection::try_tcp(port).is_err(), "{port} is left out as a whole");
     }

@@ -1,0 +1,121 @@
+//! The files of access logs: main opens them, and opens them again after they were renamed.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
+
+use port_io::RequestError;
+use port_proto::{ConfigStage, OpenAccessLog, Refusal, WithFds};
+
+use super::apply::{lost, plain};
+use super::{Control, MainSender};
+use crate::access_log::{AccessLog, LogFile};
+
+/// The files that may be in use, as far as main would open them again: those of the running
+/// configuration, of the one before it, and of one that is being prepared.
+#[derive(Debug, Default)]
+pub(super) struct LogFiles {
+    current: RefCell<Weak<LogFile>>,
+    previous: RefCell<Weak<LogFile>>,
+    proposed: RefCell<Weak<LogFile>>,
+    /// How often everything was to be reopened.
+    reopenings: Cell<u64>,
+    /// One reopening at a time, so that the last one wins.
+    reopening: tokio::sync::Mutex<()>,
+}
+
+impl LogFiles {
+    /// All of them, each once.
+    fn all(&self) -> Vec<Arc<LogFile>> {
+        let mut all: Vec<Arc<LogFile>> = Vec::new();
+        for file in [&self.current, &self.proposed, &self.previous] {
+            if let Some(file) = file.borrow().upgrade()
+                && !all.iter().any(|other| Arc::ptr_eq(other, &file))
+            {
+                all.push(file);
+            }
+        }
+        all
+    }
+
+    /// A configuration with this access log runs from now on.
+    pub(super) fn committed(&self, log: Option<&AccessLog>) {
+        let file = log.map_or_else(Weak::new, |log| Arc::downgrade(log.file()));
+        let before = self.current.replace(Weak::clone(&file));
+        if !Weak::ptr_eq(&before, &file) {
+            self.previous.replace(before);
+        }
+        self.proposed.take();
+    }
+}
+
+impl Control {
+    /// The access log of a configuration. A path that is open already keeps its descriptor.
+    pub(super) async fn access_log(
+        &self,
+        log: &conf::AccessLog,
+        stage: ConfigStage,
+    ) -> Result<AccessLog, Refusal> {
+        let path = log.path.to_str().ok_or_else(|| {
+            Refusal::new(format!("the path of the access log \"{}\" is not UTF-8", log.path))
+        })?;
+        let open = self.log_files.all().into_iter().find(|file| file.path() == path);
+        let file = match open {
+            Some(file) => file,
+            None => match (self.open_log_file(path).await, stage) {
+                (Ok(file), _) => Arc::new(file),
+                (Err(refusal), ConfigStage::Proposed) => return Err(refusal),
+                (Err(Refusal { text }), ConfigStage::Current) => {
+                    unit_log::alert!(
+                        "the previous configuration is served in part: requests are not logged: \
+                         {text}"
+                    );
+                    Arc::new(LogFile::closed(path.to_owned()))
+                }
+            },
+        };
+        self.log_files.proposed.replace(Arc::downgrade(&file));
+        AccessLog::compile(log, file).map_err(|error| Refusal::new(error.to_string()))
+    }
+
+    async fn open_log_file(&self, path: &str) -> Result<LogFile, Refusal> {
+        let fd = loop {
+            let reopenings = self.log_files.reopenings.get();
+            let fd = request(&self.main, path).await?;
+            // Otherwise it may have been opened before it was renamed.
+            if self.log_files.reopenings.get() == reopenings {
+                break fd;
+            }
+        };
+        LogFile::new(path.to_owned(), fd).map_err(|error| {
+            let error = crate::event_loop::describe(&error);
+            Refusal::new(format!("open(\"{path}\") failed ({error})"))
+        })
+    }
+
+    /// Has the access logs opened again by their paths. Each moves for all loops at once; one that
+    /// cannot be opened stays where it is.
+    pub(super) async fn reopen_access_logs(&self) {
+        let files = &self.log_files;
+        files.reopenings.set(files.reopenings.get() + 1);
+        let _one_at_a_time = files.reopening.lock().await;
+        for file in files.all() {
+            let path = file.path();
+            let reopened = match request(&self.main, path).await {
+                Err(Refusal { text }) => Err(text),
+                Ok(fd) => file.reopen(fd).map_err(|error| crate::event_loop::describe(&error)),
+            };
+            if let Err(text) = reopened {
+                unit_log::alert!("access log \"{path}\" is not reopened: {text}");
+            }
+        }
+    }
+}
+
+async fn request(main: &MainSender, path: &str) -> Result<OwnedFd, Refusal> {
+    match main.request(OpenAccessLog { path: path.to_owned() }).await {
+        Ok(WithFds { fds: [fd], .. }) => Ok(fd),
+        Err(RequestError::Refused(refusal)) => Err(Refusal::new(plain(&refusal.text))),
+        Err(RequestError::Lost | RequestError::Send(_)) => Err(lost()),
+    }
+}

@@ -1,0 +1,161 @@
+//! The file: who opens it, what happens when it cannot be, and when it takes nothing.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+use blackbox::{Connection, Place, request, wait_until};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::{LIMIT, Logging};
+
+#[test]
+fn the_file_is_private_and_appended_to() {
+    let logging = Logging::with(&json!({ "format": "$uri" }), &json!({}));
+    assert_eq!(fs::metadata(&logging.path).unwrap().mode() & 0o7777, 0o600);
+    let other = logging.unitd.write("other.log", "before\n");
+    logging.unitd.put("/config/access_log/path", json!(other)).expect_success();
+    logging.visit("/x");
+    assert_eq!(fs::read_to_string(other).unwrap(), "before\n/x\n");
+    assert_eq!(logging.text(), "");
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_refuses_the_configuration() {
+    let logging = Logging::with(&json!({ "format": "$uri" }), &json!({}));
+    let before = logging.unitd.config("");
+    let nowhere = logging.unitd.text_path("nowhere/access.log");
+    let directory = logging.unitd.text_path("");
+    for (path, error) in [
+        (nowhere.as_str(), "2: No such file or directory"),
+        (directory.as_str(), "21: Is a directory"),
+    ] {
+        let text = format!("open(\"{path}\") failed ({error})");
+        logging.unitd.expect_alert("failed to apply new conf");
+        for body in [json!(path), json!({ "path": path })] {
+            let answer = logging.unitd.put("/config/access_log", body);
+            assert_eq!(answer.status, 500, "{}", answer.text);
+            assert_eq!(answer.json()["error"], "Failed to apply new configuration.");
+            assert_eq!(answer.detail(), text);
+        }
+        let line = format!(r"\[error\] .*{}$", regex::escape(&text));
+        assert_eq!(logging.unitd.log().count(&line), 2, "{line}");
+    }
+    assert_eq!(logging.unitd.config(""), before);
+    Connection::tcp(logging.port).get("/x");
+    assert_eq!(logging.entries(1), ["/x"]);
+}
+
+/// It is said, and put right by a rotation.
+#[test]
+fn a_stored_configuration_is_served_without_its_log() {
+    let place = Place::new();
+    let port = place.port();
+    let path = place.path("logs/access.log");
+    let config = json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+        "routes": [{ "action": { "return": 200 } }],
+        "access_log": { "path": path, "format": "$uri" },
+    });
+    place.write("state/conf.json", config.to_string());
+    place.write("state/version", "20000");
+    let unitd = place.start();
+    let text = format!(
+        "the previous configuration is served in part: requests are not logged: open(\"{}\") \
+         failed (2: No such file or directory)",
+        path.display()
+    );
+    unitd.expect_alert(&text);
+    unitd.log().wait(&regex::escape(&text));
+    assert_eq!(unitd.fetch(port, "/1").status, 200);
+    unitd.expect_alert("is not reopened: open(");
+    unitd.signal(Signal::SIGUSR1);
+    unitd.log().wait(&format!(
+        r#"\[alert\] .*access log "{}" is not reopened: open\("{0}"\) failed \(2: No such file or directory\)$"#,
+        path.display()
+    ));
+    fs::create_dir(unitd.path("logs")).unwrap();
+    unitd.signal(Signal::SIGUSR1);
+    wait_until("the log", LIMIT, || path.exists());
+    let logging = Logging { unitd, port, path };
+    wait_until("an entry", LIMIT, || {
+        logging.unitd.fetch(port, "/2");
+        logging.text().contains("/2\n")
+    });
+    assert!(!logging.text().contains("/1"));
+}
+
+/// A disk that is full, for ever.
+#[test]
+fn a_full_disk_fails_no_request_and_is_told_once() {
+    let logging = Logging::with(&json!({ "format": "$uri" }), &json!({}));
+    logging.unitd.put("/config/access_log/path", json!("/dev/full")).expect_success();
+    logging.unitd.expect_alert("write(\"/dev/full\") failed (28: No space left on device)");
+    let mut connection = Connection::tcp(logging.port);
+    for _ in 0..500 {
+        assert_eq!(connection.get("/x").status, 200);
+    }
+    for _ in 0..20 {
+        let closing = request("GET", "/y", &["Connection: close"], b"");
+        assert_eq!(Connection::tcp(logging.port).ask(&closing).status, 200);
+    }
+    assert_eq!(logging.unitd.log().count("write\\(\"/dev/full\"\\) failed"), 1);
+    // Elsewhere there is room.
+    logging.unitd.expect_alert("access log \"/dev/full\" takes no more, entries are lost");
+    logging.unitd.put("/config/access_log/path", json!(logging.path)).expect_success();
+    connection.get("/z");
+    wait_until("the entry", LIMIT, || logging.text() == "/z\n");
+}
+
+#[test]
+fn a_pipe_is_written_to_as_far_as_it_takes_and_nobody_waits_for_its_reader() {
+    let logging = Logging::with(&json!({ "format": "$request_uri" }), &json!({}));
+    let pipe = logging.unitd.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Nobody reads it: that is a mistake like any other.
+    logging.unitd.expect_alert("failed to apply new conf");
+    let answer = logging.unitd.put("/config/access_log/path", json!(pipe));
+    assert_eq!(
+        answer.detail(),
+        format!("open(\"{}\") failed (6: No such device or address)", pipe.display())
+    );
+    let open = || File::options().read(true).write(true).open(&pipe).unwrap();
+    let reader = open();
+    logging.unitd.put("/config/access_log/path", json!(pipe)).expect_success();
+    // A megabyte, of which a pipe takes 64 KiB.
+    logging.unitd.expect_alert("takes no more, entries are lost");
+    let mut connection = Connection::tcp(logging.port);
+    for number in 0..2000 {
+        let target = format!("/{number:04}/{}", "x".repeat(500));
+        assert_eq!(connection.get(&target).status, 200);
+    }
+    assert_eq!(logging.unitd.log().count("takes no more, entries are lost"), 1);
+    let mut lines = BufReader::new(reader).lines();
+    let mut seen = Vec::new();
+    loop {
+        let line = lines.next().unwrap().unwrap();
+        assert_eq!(line.len(), 506, "{line}");
+        let number: u32 = line[1..5].parse().unwrap();
+        if number == 9999 {
+            break;
+        }
+        seen.push(number);
+        if seen.len() == 100 {
+            // There is room again.
+            let target = format!("/9999/{}", "x".repeat(500));
+            connection.get(&target);
+        }
+    }
+    assert!(seen.is_sorted() && seen.len() >= 500 && seen[0] == 0, "{}", seen.len());
+    drop(lines);
+    // It has gone, and another one comes.
+    logging.unitd.expect_alert("failed (32: Broken pipe)");
+    for _ in 0..10 {
+        assert_eq!(connection.get("/gone").status, 200);
+    }
+    let mut lines = BufReader::new(open()).lines();
+    connection.get("/again");
+    wait_until("the entry", LIMIT, || lines.next().unwrap().unwrap() == "/again");
+}
