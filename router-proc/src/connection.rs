@@ -21,7 +21,7 @@ use conf::PeerAddress;
 pub use spool::Body;
 pub use stream::Stream;
 
-use crate::event_loop::{EventLoop, LoopConf, Timer, give_away};
+use crate::event_loop::{EventLoop, LoopConf, Origin, Timer, give_away, new_home};
 use crate::http::{HeadParser, RequestFacts, RequestHead, write_idle_timeout};
 use crate::routing::{RequestCache, ResponseFields};
 use crate::snapshot::ListenerId;
@@ -106,9 +106,15 @@ pub(crate) struct Connection {
     is_idle: bool,
 }
 
+/// The number of a connection that was just accepted.
+pub(crate) fn next_number() -> u64 {
+    NEXT_NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Serves a connection to its end, or until another loop takes it over. The caller has counted it
 /// as held, and as idle.
-pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: ListenerId) {
+pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, origin: Origin) {
+    let Origin { listener, number, pending } = origin;
     stream.set_nodelay();
     let timer = event_loop.timers.add();
     let mut connection = Connection {
@@ -117,11 +123,11 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: L
         listener,
         timer,
         parser: HeadParser::new(),
-        pending: Vec::new(),
+        pending,
         fresh_len: 0,
         addresses: None,
         address_texts: AddressTexts::default(),
-        number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+        number,
         began_ms: 0,
         is_idle: true,
     };
@@ -134,14 +140,14 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: L
                 break;
             }
         }
-        if connection.pending.is_empty() && connection.parser.is_fresh() {
-            match give_away(&event_loop, connection.stream, listener) {
-                Some(stream) => connection.stream = stream,
-                None => {
-                    event_loop.counters.held.decrement();
-                    return;
-                }
-            }
+        if connection.parser.is_fresh()
+            && let Some(peer) = new_home(&event_loop)
+        {
+            let Connection { stream, pending, .. } = connection;
+            give_away(&event_loop, &peer, stream, Origin { listener, number, pending });
+            event_loop.counters.held.decrement();
+            event_loop.look_if_vacant();
+            return;
         }
     }
     if connection.is_idle {
@@ -149,13 +155,18 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: L
     }
     event_loop.counters.closed.increment();
     event_loop.counters.held.decrement();
+    // Another loop may wait for this one to be empty; what it is empty of closes first.
+    drop(connection);
+    event_loop.look_if_vacant();
 }
 
 impl Connection {
     /// Waits for a request and answers it.
     async fn serve_one(&mut self) -> Next {
-        let Some(mut buffers) = self.first_bytes().await else {
-            return Next::Close;
+        let mut buffers = match self.first_bytes().await {
+            read::First::Bytes(buffers) => buffers,
+            read::First::Ousted => return Next::KeepAlive,
+            read::First::None => return Next::Close,
         };
         let conf = self.event_loop.conf();
         let mut next = if conf.snapshot.listeners.contains_key(&self.listener) {

@@ -31,6 +31,17 @@ pub(super) enum Received {
     Gone,
 }
 
+/// What came of waiting for a request.
+#[derive(Debug)]
+pub(super) enum First {
+    /// Its first bytes are in `pending` or in the scratch room. The buffers are for it.
+    Bytes(Box<Buffers>),
+    /// The connection is to go to another loop.
+    Ousted,
+    /// There will be none, and the connection is to be closed.
+    None,
+}
+
 /// What came of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
@@ -42,6 +53,8 @@ enum Read {
     TooLate,
     /// The connection broke.
     Broken,
+    /// Nothing was read, and the loop has no use for idle connections any more.
+    Ousted,
 }
 
 impl Connection {
@@ -60,6 +73,9 @@ impl Connection {
             if timer.is_over(event_loop.now_ms()) {
                 return Poll::Ready(Read::TooLate);
             }
+            if timer.is_idle() && event_loop.is_retiring() {
+                return Poll::Ready(Read::Ousted);
+            }
             timer.watch(cx);
             Poll::Pending
         })
@@ -68,9 +84,8 @@ impl Connection {
         read
     }
 
-    /// Waits for the first bytes of a request, which are then in `pending` or in the scratch room.
-    /// `None`: there will be none, and the connection is to be closed.
-    pub(super) async fn first_bytes(&mut self) -> Option<Box<Buffers>> {
+    /// Waits for the first bytes of a request.
+    pub(super) async fn first_bytes(&mut self) -> First {
         if self.pending.is_empty() {
             let patience = self.event_loop.conf().snapshot.http.idle_timeout;
             self.set_patience(patience);
@@ -79,12 +94,13 @@ impl Connection {
             self.timer.set_idle(false);
             match read {
                 Read::Data(len) => self.fresh_len = len,
-                Read::End | Read::Broken => return None,
+                Read::Ousted => return First::Ousted,
+                Read::End | Read::Broken => return First::None,
                 Read::TooLate => {
                     let mut buffers = self.event_loop.take_buffers();
                     self.refuse_idle(&mut buffers).await;
                     self.event_loop.return_buffers(buffers);
-                    return None;
+                    return First::None;
                 }
             }
         }
@@ -92,7 +108,7 @@ impl Connection {
         self.began_ms = self.event_loop.now_ms();
         self.event_loop.counters.idle.decrement();
         self.event_loop.counters.requests.increment();
-        Some(self.event_loop.take_buffers())
+        First::Bytes(self.event_loop.take_buffers())
     }
 
     /// Reads a request head. The first bytes are there already.
@@ -112,7 +128,7 @@ impl Connection {
             }
             fresh = match self.read().await {
                 Read::Data(len) => len,
-                Read::End | Read::Broken => {
+                Read::End | Read::Broken | Read::Ousted => {
                     self.parser.abandon(&self.pending, &mut buffers.head);
                     return Head::Gone;
                 }
@@ -199,7 +215,7 @@ impl Connection {
             self.set_patience(http.body_read_timeout);
             fresh = match self.read().await {
                 Read::Data(len) => Some(len),
-                Read::End | Read::Broken => return Received::Gone,
+                Read::End | Read::Broken | Read::Ousted => return Received::Gone,
                 Read::TooLate => return Received::Refused(408),
             };
         }
@@ -228,7 +244,7 @@ impl Connection {
         while len < LINGER_LEN_MAX {
             match self.read().await {
                 Read::Data(more) => len += more,
-                Read::End | Read::Broken | Read::TooLate => return,
+                Read::End | Read::Broken | Read::TooLate | Read::Ousted => return,
             }
         }
     }
@@ -262,8 +278,7 @@ fn take_body(
                 let data = rest.get(range).unwrap_or_default();
                 let dir: &Path = &http.body_temp_path;
                 if let Err(error) = buffers.body.push(data, http.body_buffer_size, dir) {
-                    unit_log::alert!("{error}");
-                    return Taken::Refused(500);
+                    return Taken::Refused(error.report());
                 }
                 at = end;
             }

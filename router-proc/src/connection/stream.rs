@@ -23,6 +23,14 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// The socket.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+
     /// Reads what there is, at most as much as `buf` takes; 0 is the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
