@@ -6,6 +6,7 @@
 //! `settings.http`, kept on the loop's list.
 
 mod application;
+mod pace;
 mod read;
 mod respond;
 mod spool;
@@ -26,6 +27,7 @@ use crate::http::{HeadParser, RequestFacts, RequestHead, write_idle_timeout};
 use crate::routing::{RequestCache, ResponseFields};
 use crate::snapshot::ListenerId;
 use application::AddressTexts;
+use pace::{Pace, Taking};
 
 /// Buffers larger than this are not kept for the next request.
 const KEPT_LEN_MAX: usize = 256 * 1024;
@@ -104,6 +106,8 @@ pub(crate) struct Connection {
     /// When the request began, in the loop's milliseconds.
     began_ms: u64,
     is_idle: bool,
+    /// How the client takes what it is sent.
+    taking: Taking,
 }
 
 /// The number of a connection that was just accepted.
@@ -130,6 +134,7 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, origin: Ori
         number,
         began_ms: 0,
         is_idle: true,
+        taking: Taking::new(),
     };
     loop {
         match connection.serve_one().await {
@@ -189,6 +194,7 @@ impl Connection {
 
     async fn serve_request(&mut self, conf: &Rc<LoopConf>, buffers: &mut Buffers) -> Next {
         let http = &conf.snapshot.http;
+        self.taking.begin(Pace::new(http.min_rate, http.send_timeout));
         match self.read_head(http, buffers).await {
             read::Head::Complete => {}
             read::Head::Gone => return Next::Close,
@@ -209,6 +215,7 @@ impl Connection {
     /// The fixed answer to a connection that waited too long or on a removed address.
     async fn refuse_idle(&mut self, buffers: &mut Buffers) -> Next {
         buffers.out.clear();
+        self.taking.begin(Pace::any());
         write_idle_timeout(&mut buffers.out, &self.event_loop.clock.date());
         let patience = Some(Duration::from_secs(10));
         if self.write_all(&buffers.out, patience).await.is_ok() {

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::task::{Context, Poll, Waker};
 
+use super::pace::Pace;
 use super::{Buffers, Connection, LINGER, LINGER_LEN_MAX};
 use crate::event_loop::LoopConf;
 use crate::http::{BodyDecoder, BodyEvent, ParseStatus, RequestBody};
@@ -185,6 +186,7 @@ impl Connection {
         let mut decoder = BodyDecoder::new(announced, http.limits.max_body_size);
         let mut pending = std::mem::take(&mut self.pending);
         let mut fresh = None;
+        let mut pace = Pace::new(http.min_rate, http.body_read_timeout);
         loop {
             let taken = match fresh {
                 None => take_body(&mut decoder, &pending, http, buffers),
@@ -211,10 +213,15 @@ impl Connection {
                 }
                 Taken::Refused(status) => return Received::Refused(status),
             }
-            // Bounds each pause between two reads.
-            self.set_patience(http.body_read_timeout);
+            // Bounds each pause between two reads, and all of them together.
+            self.set_patience(pace.patience(http.body_read_timeout));
+            let since_ms = self.event_loop.now_ms();
             fresh = match self.read().await {
-                Read::Data(len) => Some(len),
+                Read::Data(len) => {
+                    pace.wait(self.event_loop.now_ms().saturating_sub(since_ms));
+                    pace.pass(len as u64);
+                    Some(len)
+                }
                 Read::End | Read::Broken | Read::Ousted => return Received::Gone,
                 Read::TooLate => return Received::Refused(408),
             };

@@ -94,6 +94,11 @@ impl Stream {
         }
     }
 
+    /// How many of the bytes written the client has not taken yet, as far as the kernel knows.
+    pub fn unsent(&self) -> Option<u64> {
+        sys::socket::unsent(self.as_fd()).ok()
+    }
+
     /// Says that nothing more will be written.
     pub fn shut_down_writing(&self) {
         // A peer that is gone need not be told.
