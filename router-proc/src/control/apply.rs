@@ -211,7 +211,6 @@ impl Control {
         if let Err(error) = self.ensure_loops(threads) {
             unit_log::alert!("{error}");
         }
-        self.settle_loops(threads);
         let mut opened = Some(opened);
         let mut switched = Vec::new();
         // The first loop accepts for all. It switches last: what it gives to others from a new
@@ -228,6 +227,8 @@ impl Control {
             // A loop that ended has no old configuration left either.
             let _ = is_done.await;
         }
+        // A new loop is given connections only now: before, it knew no listener to serve them by.
+        self.settle_loops(threads);
         self.listeners.replace(listeners.into_iter().collect());
         self.has_committed.set(true);
         let before = self.current.replace(apps);
