@@ -53,6 +53,8 @@ pub struct WorkerChannel {
     noticed: u32,
     /// The loop's sleep counter when its bell was last rung.
     rung_at: u32,
+    /// The router has said that the channel ends.
+    is_detached: bool,
     /// Descriptors that came before their records were claimed.
     bodies: Vec<(RequestId, OwnedFd)>,
     records: Vec<(RequestId, OwnedFd)>,
@@ -76,6 +78,7 @@ impl WorkerChannel {
             response_head: 0,
             noticed: 0,
             rung_at: 0,
+            is_detached: false,
             bodies: Vec::new(),
             records: Vec::new(),
         })
@@ -203,6 +206,10 @@ impl WorkerChannel {
     /// # Errors
     /// [`ChannelError::HungUp`] when the router is gone.
     pub fn receive(&mut self, events: &mut Vec<WorkerEvent>) -> Result<bool, ChannelError> {
+        if self.is_detached {
+            // What follows is the hang-up, which says nothing of the router.
+            return Ok(false);
+        }
         let mut bytes = [0; DOORBELL_LEN + 1];
         let Some((len, mut fds)) = receive_doorbell(self.doorbell.as_fd(), &mut bytes, 3)? else {
             return Ok(false);
@@ -213,6 +220,7 @@ impl WorkerChannel {
         }
         match message {
             ToWorker::Wake => {}
+            ToWorker::Detach => self.is_detached = true,
             ToWorker::Quit { graceful } => events.push(WorkerEvent::Quit { graceful }),
             ToWorker::Attach => {
                 let fds = <[OwnedFd; 3]>::try_from(fds).map_err(|_| ChannelError::Doorbell)?;
@@ -227,6 +235,12 @@ impl WorkerChannel {
             ToWorker::Log => events.extend(fds.pop().map(WorkerEvent::Log)),
         }
         Ok(true)
+    }
+
+    /// Whether the router has ended this channel, and this channel only.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.is_detached
     }
 
     /// Whether nobody reads the answer any more.
@@ -305,8 +319,11 @@ impl WorkerChannel {
 
     /// Wakes the loop if it sleeps. Ring after every push: the next request may be slow.
     ///
+    /// A loop that has hung up is no error here: it may have taken the last record and ended its
+    /// channel before it could be rung. Whether the router is gone shows in [`Self::receive`].
+    ///
     /// # Errors
-    /// [`ChannelError::HungUp`] when the router is gone.
+    /// When the loop page cannot be read or the socket fails.
     pub fn ring(&mut self) -> Result<(), ChannelError> {
         fence(Ordering::SeqCst);
         let sleep = self
@@ -316,7 +333,10 @@ impl WorkerChannel {
         if sleep.is_multiple_of(2) || sleep == self.rung_at {
             return Ok(());
         }
-        self.send(ToRouter::Wake, &[])?;
+        match self.send(ToRouter::Wake, &[]) {
+            Ok(_) | Err(ChannelError::HungUp) => {}
+            Err(error) => return Err(error),
+        }
         self.rung_at = sleep;
         Ok(())
     }

@@ -24,6 +24,9 @@ pub enum ToWorker {
     },
     /// Three descriptors: memory, doorbell and loop page of a further channel.
     Attach,
+    /// This channel ends and the router goes on: the last packet on its doorbell. It is sent only when
+    /// no request is in the channel.
+    Detach,
 }
 
 /// What a worker sends to the router.
@@ -42,7 +45,7 @@ impl ToWorker {
     #[must_use]
     pub const fn fds(self) -> usize {
         match self {
-            Self::Wake | Self::Quit { .. } => 0,
+            Self::Wake | Self::Quit { .. } | Self::Detach => 0,
             Self::Body(_) | Self::Record(_) | Self::Log => 1,
             Self::Attach => 3,
         }
@@ -58,6 +61,7 @@ impl ToWorker {
             Self::Log => packet(4, 0, None),
             Self::Quit { graceful } => packet(5, u8::from(graceful), None),
             Self::Attach => packet(6, 0, None),
+            Self::Detach => packet(7, 0, None),
         }
     }
 
@@ -72,6 +76,7 @@ impl ToWorker {
             (4, 0) => Some(Self::Log),
             (5, 0 | 1) => Some(Self::Quit { graceful: flag == 1 }),
             (6, 0) => Some(Self::Attach),
+            (7, 0) => Some(Self::Detach),
             _ => None,
         }
     }
@@ -144,6 +149,7 @@ mod tests {
             (ToWorker::Quit { graceful: false }, 5, 0),
             (ToWorker::Quit { graceful: true }, 5, 1),
             (ToWorker::Attach, 6, 0),
+            (ToWorker::Detach, 7, 0),
         ] {
             let bytes = message.encode();
             assert_eq!((bytes[0], bytes[1]), (first, second));
@@ -166,7 +172,7 @@ mod tests {
         for kind in 0..=u8::MAX {
             let mut bytes = [0; DOORBELL_LEN];
             bytes[0] = kind;
-            assert_eq!(ToWorker::decode(&bytes).is_some(), (1..=6).contains(&kind));
+            assert_eq!(ToWorker::decode(&bytes).is_some(), (1..=7).contains(&kind));
             assert_eq!(ToRouter::decode(&bytes).is_some(), [1, 16, 17].contains(&kind));
         }
     }

@@ -49,8 +49,7 @@ pub(crate) static CONFIG: Object = Object::new(
             .about("What is written about each request, and where; a string is the path.")
             .default_is("off")
             .example(r#""/var/log/unit/access.log""#)
-            .refuses(&[(r#"{}"#, r#"The "path" string must not be empty."#)])
-            .not_yet("the access log"),
+            .refuses(&[(r#"{}"#, r#"The "path" string must not be empty."#)]),
     ],
 );
 

@@ -8,6 +8,7 @@
 mod account;
 mod application;
 mod file;
+mod pace;
 mod read;
 mod respond;
 mod spool;
@@ -23,12 +24,13 @@ use conf::PeerAddress;
 pub use spool::Body;
 pub use stream::Stream;
 
-use crate::event_loop::{EventLoop, LoopConf, Timer, give_away};
+use crate::event_loop::{EventLoop, LoopConf, Origin, Timer, give_away, new_home};
 use crate::http::{HeadParser, RequestFacts, RequestHead, write_idle_timeout};
 use crate::routing::{RequestCache, ResponseFields};
 use crate::snapshot::ListenerId;
 use account::Account;
 use application::AddressTexts;
+use pace::{Pace, Taking};
 
 /// Buffers larger than this are not kept for the next request.
 const KEPT_LEN_MAX: usize = 256 * 1024;
@@ -110,11 +112,19 @@ pub(crate) struct Connection {
     /// What is known of the request in progress.
     account: Account,
     is_idle: bool,
+    /// How the client takes what it is sent.
+    taking: Taking,
+}
+
+/// The number of a connection that was just accepted.
+pub(crate) fn next_number() -> u64 {
+    NEXT_NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Serves a connection to its end, or until another loop takes it over. The caller has counted it
 /// as held, and as idle.
-pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: ListenerId) {
+pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, origin: Origin) {
+    let Origin { listener, number, pending } = origin;
     stream.set_nodelay();
     let timer = event_loop.timers.add();
     let mut connection = Connection {
@@ -123,13 +133,14 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: L
         listener,
         timer,
         parser: HeadParser::new(),
-        pending: Vec::new(),
+        pending,
         fresh_len: 0,
         addresses: None,
         address_texts: AddressTexts::default(),
-        number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+        number,
         account: Account::default(),
         is_idle: true,
+        taking: Taking::new(),
     };
     loop {
         let next = connection.serve_one().await;
@@ -145,14 +156,14 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: L
                 break;
             }
         }
-        if connection.pending.is_empty() && connection.parser.is_fresh() {
-            match give_away(&event_loop, connection.stream, listener) {
-                Some(stream) => connection.stream = stream,
-                None => {
-                    event_loop.counters.held.decrement();
-                    return;
-                }
-            }
+        if connection.parser.is_fresh()
+            && let Some(peer) = new_home(&event_loop)
+        {
+            let Connection { stream, pending, .. } = connection;
+            give_away(&event_loop, &peer, stream, Origin { listener, number, pending });
+            event_loop.counters.held.decrement();
+            event_loop.look_if_vacant();
+            return;
         }
     }
     if connection.is_idle {
@@ -160,13 +171,18 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: L
     }
     event_loop.counters.closed.increment();
     event_loop.counters.held.decrement();
+    // Another loop may wait for this one to be empty; what it is empty of closes first.
+    drop(connection);
+    event_loop.look_if_vacant();
 }
 
 impl Connection {
     /// Waits for a request and answers it.
     async fn serve_one(&mut self) -> Next {
-        let Some(mut buffers) = self.first_bytes().await else {
-            return Next::Close;
+        let mut buffers = match self.first_bytes().await {
+            read::First::Bytes(buffers) => buffers,
+            read::First::Ousted => return Next::KeepAlive,
+            read::First::None => return Next::Close,
         };
         let conf = self.event_loop.conf();
         let mut next = if conf.snapshot.listeners.contains_key(&self.listener) {
@@ -194,6 +210,7 @@ impl Connection {
     /// Reads the request and answers it, or holds the connection for as long as it is upgraded.
     async fn serve_request(&mut self, conf: &Rc<LoopConf>, buffers: &mut Buffers) -> Next {
         let http = &conf.snapshot.http;
+        self.taking.begin(Pace::new(http.min_rate, http.send_timeout));
         match self.read_head(http, buffers).await {
             read::Head::Complete => {}
             read::Head::Gone => {
@@ -221,6 +238,7 @@ impl Connection {
     /// The fixed answer to a connection that waited too long or on a removed address.
     async fn refuse_idle(&mut self, buffers: &mut Buffers) -> Next {
         buffers.out.clear();
+        self.taking.begin(Pace::any());
         write_idle_timeout(&mut buffers.out, &self.event_loop.clock.date());
         let patience = Some(Duration::from_secs(10));
         if self.write_all(&buffers.out, patience).await.is_ok() {

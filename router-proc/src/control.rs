@@ -6,6 +6,7 @@ mod access_log;
 mod application;
 mod apply;
 mod gauge;
+mod loops;
 mod unsupported;
 
 use std::cell::{Cell, RefCell};
@@ -26,12 +27,13 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 
-use crate::event_loop::{Command, Counters, LoopThread, Notice, Peers, spawn};
+use crate::event_loop::{Command, Notice, Peers};
 use crate::snapshot::ListenerId;
 use access_log::LogFiles;
 use application::App;
 use apply::Prepared;
 pub use gauge::WorkerGauge;
+use loops::Loops;
 
 type MainSender = port_io::Sender<RouterToMain, MainToRouter>;
 type ControllerSender = port_io::Sender<RouterToController, ControllerToRouter>;
@@ -69,9 +71,8 @@ pub(crate) struct Control {
     environment: conf::Environment,
     notices: mpsc::UnboundedSender<Notice>,
     peers: Peers,
-    /// The event loops, in the order of their numbers. They only become more: fewer threads means
-    /// that the surplus ones get no new connections.
-    loops: RefCell<Vec<LoopThread>>,
+    /// The event loops.
+    loops: RefCell<Loops>,
     /// Every application that has anything left, by number.
     apps: RefCell<BTreeMap<u32, Rc<App>>>,
     next_app: RefCell<u32>,
@@ -124,6 +125,7 @@ pub async fn serve(
     let (notices, noticed) = mpsc::unbounded_channel();
     let control = Rc::new(Control::new(me, main, set_up, notices));
     control.ensure_loops(available_threads())?;
+    control.settle_loops(available_threads());
     let watching = Rc::clone(&control);
     spawn_local(async move { watching.watch(noticed).await });
     let looking = Rc::clone(&control);
@@ -216,7 +218,7 @@ impl Control {
             environment,
             notices,
             peers: Arc::new(ArcSwap::from_pointee(Vec::new())),
-            loops: RefCell::new(Vec::new()),
+            loops: RefCell::new(Loops::default()),
             apps: RefCell::new(BTreeMap::new()),
             next_app: RefCell::new(0),
             listeners: RefCell::new(HashMap::new()),
@@ -230,72 +232,12 @@ impl Control {
         }
     }
 
-    /// Starts loops until there are `count`, and lets new connections go to the first `count`.
-    fn ensure_loops(&self, count: usize) -> Result<(), RouterError> {
-        loop {
-            let index = self.loops.borrow().len();
-            if index >= count {
-                break;
-            }
-            let started = spawn(index, Arc::clone(&self.peers), self.notices.clone())
-                .map_err(|error| RouterError::Loop { index, error })?;
-            // The loops that have something of a leaving application were counted already.
-            let apps: Vec<Rc<App>> = self
-                .apps
-                .borrow()
-                .values()
-                .filter(|app| !app.is_leaving())
-                .map(Rc::clone)
-                .collect();
-            for app in &apps {
-                // The loop lives as long as this thread; what it is sent arrives.
-                let _ = started.commands.send(Command::AddApps(vec![app.spec()]));
-            }
-            self.loops.borrow_mut().push(started);
-            for app in apps {
-                app.attach_loop(self, index);
-            }
-        }
-        let loops = self.loops.borrow();
-        let peers = loops.iter().take(count).map(|started| crate::event_loop::Peer {
-            commands: started.commands.clone(),
-            counters: Arc::clone(&started.counters),
-        });
-        self.peers.store(Arc::new(peers.collect()));
-        Ok(())
-    }
-
-    /// Tells a loop something.
-    fn tell(&self, index: usize, command: Command) {
-        if let Some(event_loop) = self.loops.borrow().get(index)
-            && event_loop.commands.send(command).is_err()
-            && self.quit.get().is_none()
-        {
-            unit_log::alert!("event loop {index} has ended");
-        }
-    }
-
-    /// Tells all loops something.
-    fn tell_all(&self, command: impl Fn() -> Command) {
-        for index in 0..self.loops.borrow().len() {
-            self.tell(index, command());
-        }
-    }
-
     /// Whether a worker that ends is still missed by anyone.
     fn needs_workers(&self) -> bool {
         match self.quit.get() {
             None => true,
             Some(Quit::Fast) => false,
-            Some(Quit::Graceful) => self.connections() > 0,
-        }
-    }
-
-    /// A descriptor of the page in which loop `index` shows whether it sleeps.
-    fn page_fd(&self, index: usize) -> io::Result<OwnedFd> {
-        match self.loops.borrow().get(index) {
-            Some(event_loop) => event_loop.page.try_clone(),
-            None => Err(io::ErrorKind::NotFound.into()),
+            Some(Quit::Graceful) => self.loops.borrow().count().open() > 0,
         }
     }
 
@@ -327,16 +269,20 @@ impl Control {
                         app.on_demand();
                     }
                 }
-                Notice::AppGone { app, index } => {
-                    if let Some(app) = self.app(app)
-                        && app.gone_from(index)
-                    {
-                        app.stop_all();
-                        self.tell_all(|| Command::ForgetApp(app.id));
-                        self.apps.borrow_mut().remove(&app.id);
-                    }
-                }
+                Notice::AppGone { app, index } => self.app_gone(app, index),
+                Notice::Vacant { index, round } => self.loop_vacant(index, round),
             }
+        }
+    }
+
+    /// Nothing of an application is left on a loop. After the last loop it is over.
+    fn app_gone(&self, app: u32, index: usize) {
+        if let Some(app) = self.app(app)
+            && app.gone_from(index)
+        {
+            app.stop_all();
+            self.tell_all(|| Command::ForgetApp(app.id));
+            self.apps.borrow_mut().remove(&app.id);
         }
     }
 
@@ -400,23 +346,18 @@ impl Control {
 
     /// The counters of all loops and applications.
     fn status(&self) -> Status {
-        let mut status = Status::default();
-        let loops = self.loops.borrow();
-        let sum = |counter: fn(&Counters) -> u64| {
-            let counts = loops.iter().map(|event_loop| counter(&event_loop.counters));
-            // A connection may be counted as accepted on one loop and as closed on another.
-            counts.fold(0, u64::wrapping_add)
-        };
-        // The loops count on meanwhile. What is read later includes what was counted before it, so
-        // no more are closed than were accepted; and the numbers always add up.
-        status.closed = sum(|counters| counters.closed.get());
-        let idle = sum(|counters| counters.idle.get());
-        status.accepted = sum(|counters| counters.accepted.get());
-        status.requests = sum(|counters| counters.requests.get());
-        let open = status.accepted.saturating_sub(status.closed);
+        let counted = self.loops.borrow().count();
+        let open = counted.open();
         // A connection that changed loops between two looks may be missing: below zero is none.
-        status.idle = if idle > u64::MAX / 2 { 0 } else { idle.min(open) };
-        status.active = open - status.idle;
+        let idle = if counted.idle > u64::MAX / 2 { 0 } else { counted.idle.min(open) };
+        let mut status = Status {
+            accepted: counted.accepted,
+            idle,
+            active: open - idle,
+            closed: counted.closed,
+            requests: counted.requests,
+            ..Status::default()
+        };
         status.applications = self.current.borrow().iter().map(|app| app.status()).collect();
         status
     }
@@ -455,7 +396,8 @@ impl Control {
     /// bounds it.
     async fn drain(&self) {
         let mut draining = Vec::new();
-        for index in 0..self.loops.borrow().len() {
+        let indices = self.loops.borrow().indices();
+        for index in indices {
             let (done, is_done) = oneshot::channel();
             self.tell(index, Command::Drain { done });
             draining.push(is_done);
@@ -464,19 +406,9 @@ impl Control {
             // A loop that ended accepts nothing either.
             let _ = is_done.await;
         }
-        while self.connections() > 0 {
+        while self.loops.borrow().count().open() > 0 {
             tokio::time::sleep(LOOK_AT_ENDS).await;
         }
-    }
-
-    /// Connections that are open, also those on their way from loop to loop.
-    fn connections(&self) -> u64 {
-        let loops = self.loops.borrow();
-        let sum = |counter: fn(&Counters) -> u64| {
-            loops.iter().map(|event_loop| counter(&event_loop.counters)).sum::<u64>()
-        };
-        let closed = sum(|counters| counters.closed.get());
-        sum(|counters| counters.accepted.get()).saturating_sub(closed)
     }
 
     /// Ends the loops, then the applications.
@@ -486,8 +418,8 @@ impl Control {
             Quit::Fast => {}
             Quit::Graceful => self.drain().await,
         }
-        self.tell_all(|| Command::Quit);
-        while !self.loops.borrow().iter().all(|event_loop| event_loop.thread.is_finished()) {
+        self.loops.borrow().quit();
+        while !self.loops.borrow().have_ended() {
             tokio::time::sleep(LOOK_AT_ENDS).await;
         }
         for app in self.apps.borrow().values() {

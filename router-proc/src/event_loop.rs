@@ -9,7 +9,9 @@
 mod accept;
 mod clock;
 mod counters;
+mod descriptors;
 mod load;
+mod retirement;
 mod thread;
 mod timers;
 
@@ -24,10 +26,11 @@ use app_io::{LoopPage, RouterChannel};
 use app_proto::ToWorker;
 use tokio::sync::{mpsc, oneshot};
 
-pub use accept::Socket;
-pub(crate) use accept::{describe, give_away};
+pub use accept::{Origin, Socket, Transfer};
+pub(crate) use accept::{describe, give_away, new_home};
 pub use clock::Clock;
 pub use counters::{Counter, Counters};
+use descriptors::Shortage;
 use load::LoadMeter;
 pub use thread::{LoopThread, Peer, Peers, spawn};
 pub use timers::{TICK_MS, Timer, Timers};
@@ -92,7 +95,9 @@ pub enum Command {
         done: oneshot::Sender<()>,
     },
     /// Take over a connection that another loop accepted or gave away.
-    Adopt(Socket, ListenerId),
+    Adopt(Transfer),
+    /// Close idle connections: another loop has no descriptors and none of its own to close.
+    Shed,
     /// Hand the reopened log to all workers.
     ReopenLog(Arc<OwnedFd>),
     /// Accept nothing more and close connections after their requests. The loop goes on: workers
@@ -101,6 +106,16 @@ pub enum Command {
         /// Told when nothing more is accepted.
         done: oneshot::Sender<()>,
     },
+    /// The loop is surplus: it is to give its connections to the others, and to say
+    /// [`Notice::Vacant`] when none is left.
+    Retire {
+        /// Tells this retirement from others.
+        round: u32,
+    },
+    /// It is needed again.
+    Resume,
+    /// It is struck off: say goodbye to the workers, who go on, and end. Nothing follows.
+    Part,
     /// End.
     Quit,
 }
@@ -127,6 +142,13 @@ pub enum Notice {
         app: u32,
         /// The loop.
         index: usize,
+    },
+    /// A surplus loop holds no connection and waits for no worker.
+    Vacant {
+        /// The loop.
+        index: usize,
+        /// The round of [`Command::Retire`].
+        round: u32,
     },
 }
 
@@ -175,8 +197,14 @@ pub struct EventLoop {
     notices: mpsc::UnboundedSender<Notice>,
     /// Connections are closed at the next chance.
     stopping: Cell<bool>,
+    /// The loop is surplus, by this round of [`Command::Retire`].
+    retiring: Cell<Option<u32>>,
+    /// The control thread knows that nothing is left.
+    vacancy_told: Cell<bool>,
     /// When the next connection may be given to another loop.
     next_gift_ms: Cell<u64>,
+    /// A shortage of descriptors, as long as it lasts.
+    shortage: Shortage,
 }
 
 impl EventLoop {
@@ -213,7 +241,10 @@ impl EventLoop {
             spare: RefCell::new(Vec::new()),
             notices,
             stopping: Cell::new(false),
+            retiring: Cell::new(None),
+            vacancy_told: Cell::new(false),
             next_gift_ms: Cell::new(0),
+            shortage: Shortage::default(),
         })
     }
 
@@ -394,6 +425,8 @@ impl EventLoop {
             dispatcher.rebalance();
         }
         self.look_for_left_apps();
+        self.look_if_vacant();
+        self.look_at_descriptors();
     }
 
     /// Tells when nothing of an application is left.
@@ -438,6 +471,7 @@ impl EventLoop {
     fn has_deadlines(&self) -> bool {
         !self.timers.is_empty()
             || !self.leaving.borrow().is_empty()
+            || self.is_becoming_vacant()
             || self.dispatchers.borrow().values().any(|dispatcher| !dispatcher.is_quiet())
     }
 }

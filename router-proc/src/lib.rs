@@ -15,5 +15,6 @@ pub mod control;
 pub mod event_loop;
 pub mod http;
 pub mod routing;
+mod shortage;
 pub mod snapshot;
 pub mod static_files;

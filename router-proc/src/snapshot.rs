@@ -28,6 +28,8 @@ pub struct HttpSettings {
     pub send_timeout: Option<Duration>,
     /// Without a request.
     pub idle_timeout: Option<Duration>,
+    /// Bytes per second that a client must send or take; 0 is any number.
+    pub min_rate: u64,
     /// The largest body kept in memory, in bytes.
     pub body_buffer_size: usize,
     /// Where larger bodies go.
@@ -85,6 +87,7 @@ impl HttpSettings {
             body_read_timeout: http.body_read_timeout,
             send_timeout: http.send_timeout,
             idle_timeout: http.idle_timeout,
+            min_rate: http.min_rate,
             body_buffer_size: size(http.body_buffer_size),
             body_temp_path: http
                 .body_temp_path

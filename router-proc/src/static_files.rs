@@ -16,6 +16,7 @@ use conf::{MimeTypes, Share, Template};
 use rustix::fs::FileType;
 
 use crate::routing::{EvaluationError, RequestContext, ResponseFacts, encode_path, variables};
+use crate::shortage::{Told, is_shortage};
 pub use file_cache::FileCache;
 use open::{Fault, Place};
 pub use opened_file::{ETag, OpenedFile};
@@ -146,6 +147,9 @@ impl Search<'_> {
     }
 }
 
+/// That there were no descriptors for a file.
+static SHORTAGE_TOLD: Told = Told::never();
+
 /// What becomes of a path that cannot be opened.
 fn refuse(place: &Place<'_>, fault: &Fault, ctx: &RequestContext<'_>) -> Served {
     let Fault { error, kind } = fault;
@@ -157,7 +161,9 @@ fn refuse(place: &Place<'_>, fault: &Fault, ctx: &RequestContext<'_>) -> Served 
             Served::Refused(403)
         }
         open::FaultKind::System => {
-            unit_log::alert!(conn = ctx.conn, "{}", shown());
+            if !is_shortage(error) || SHORTAGE_TOLD.tell() {
+                unit_log::alert!(conn = ctx.conn, "{}", shown());
+            }
             Served::Failed
         }
     }

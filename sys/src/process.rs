@@ -64,6 +64,13 @@ pub fn raise_descriptor_limit(max: u64) -> io::Result<Option<u64>> {
     Ok(before)
 }
 
+/// How many descriptors this process may have now; nothing when there is no limit.
+#[must_use]
+pub fn descriptor_limit() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Nofile).current
+}
+
 /// This process.
 #[must_use]
 pub fn id() -> Pid {

@@ -19,6 +19,22 @@ use crate::fs::SocketFile;
 /// The most descriptors one packet can carry here.
 pub const PACKET_FDS_MAX: usize = 8;
 
+/// How many bytes written to a stream socket its peer has not taken: acknowledged by the other system
+/// for TCP, read by the other process for a Unix socket.
+///
+/// # Errors
+/// What ioctl(2) says.
+pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut len: libc::c_int = 0;
+    // SAFETY: the request writes one int, and the pointer is to a live one; the descriptor is borrowed
+    // and so open.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut len) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::try_from(len).unwrap_or_default())
+}
+
 /// How to send a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendMode {

@@ -71,6 +71,12 @@ impl Process {
             .unwrap_or(0)
     }
 
+    /// How many threads it has.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.status("Threads:").and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
     /// How much processor time it has used, in clock ticks: hundredths of a second.
     #[must_use]
     pub fn cpu_ticks(&self) -> u64 {

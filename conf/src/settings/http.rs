@@ -48,6 +48,16 @@ pub(crate) static HTTP: Object = Object::new(
             .default("180")
             .example("60")
             .refuses(&[("-1", r#"The "idle_timeout" number must not be negative."#)]),
+        Member::new("min_rate", at_least(0))
+            .about(
+                "How many bytes per second a client must send of a body and take of a response at \
+                 least, on average over the time in which it is waited for; 0 is any number. One \
+                 that is behind by two of `body_read_timeout` or `send_timeout` is treated as if \
+                 it had sent or taken nothing.",
+            )
+            .default("240")
+            .example("1000")
+            .refuses(&[("-1", r#"The "min_rate" number must not be negative."#)]),
         Member::new("large_header_buffer_size", at_least(1))
             .bytes()
             .about("The size of each further buffer for a head; a longer line is answered 431.")
@@ -180,6 +190,8 @@ pub struct Http {
     pub send_timeout: Option<Duration>,
     /// Without a request.
     pub idle_timeout: Option<Duration>,
+    /// Bytes per second that a client must send or take on average; 0 is any number.
+    pub min_rate: u64,
     /// The size of each buffer for a head that does not fit the first.
     pub large_header_buffer_size: u64,
     /// How many of those there may be.
@@ -213,6 +225,7 @@ impl Default for Http {
             body_read_timeout: Some(Duration::from_secs(30)),
             send_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(180)),
+            min_rate: 240,
             large_header_buffer_size: 8192,
             large_header_buffers: 4,
             body_buffer_size: 16384,
@@ -241,6 +254,7 @@ impl Http {
                 b"body_read_timeout" => http.body_read_timeout = seconds::limit(member.integer()?),
                 b"send_timeout" => http.send_timeout = seconds::limit(member.integer()?),
                 b"idle_timeout" => http.idle_timeout = seconds::limit(useful(&member, 0)?),
+                b"min_rate" => http.min_rate = size(useful(&member, 0)?),
                 b"large_header_buffer_size" => {
                     http.large_header_buffer_size = size(useful(&member, 1)?);
                 }
@@ -307,6 +321,7 @@ mod tests {
             "body_read_timeout",
             "send_timeout",
             "idle_timeout",
+            "min_rate",
             "large_header_buffer_size",
             "large_header_buffers",
             "body_buffer_size",
@@ -338,6 +353,7 @@ mod tests {
             &[
                 (r#""header_buffer_size":1"#, r#"Unknown parameter "header_buffer_size"."#),
                 (r#""max_body_size":-1"#, r#"The "max_body_size" number must not be negative."#),
+                (r#""min_rate":-1"#, r#"The "min_rate" number must not be negative."#),
                 (r#""idle_timeout":-1"#, r#"The "idle_timeout" number must not be negative."#),
                 (
                     r#""large_header_buffer_size":-1"#,

@@ -502,6 +502,22 @@ impl Dispatcher {
             && self.workers.borrow().iter().all(|worker| worker.is_forsaken())
     }
 
+    /// Says goodbye to the workers, who go on with the other loops. `false` while one has no room
+    /// for it: what hangs up without a word is taken for the end of the router.
+    pub fn part_from_workers(&self) -> bool {
+        let mut are_told = true;
+        for worker in self.all_workers() {
+            // One that is gone need not be told.
+            if matches!(worker.send(ToWorker::Detach, &[]), Ok(false)) {
+                are_told = false;
+                continue;
+            }
+            self.workers.borrow_mut().retain(|known| !Rc::ptr_eq(known, &worker));
+            worker.lose();
+        }
+        are_told
+    }
+
     /// Lets go of the workers: they end when they have ended what they are at, which nobody waits
     /// for any more. They and their exchanges hold each other.
     pub fn dissolve(&self) {

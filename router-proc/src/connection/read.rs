@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::task::{Context, Poll, Waker};
 
+use super::pace::Pace;
 use super::{Buffers, Connection, LINGER, LINGER_LEN_MAX};
 use crate::event_loop::LoopConf;
 use crate::http::{BodyDecoder, BodyEvent, ParseStatus, RequestBody};
@@ -31,6 +32,17 @@ pub(super) enum Received {
     Gone,
 }
 
+/// What came of waiting for a request.
+#[derive(Debug)]
+pub(super) enum First {
+    /// Its first bytes are in `pending` or in the scratch room. The buffers are for it.
+    Bytes(Box<Buffers>),
+    /// The connection is to go to another loop.
+    Ousted,
+    /// There will be none, and the connection is to be closed.
+    None,
+}
+
 /// What came of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
@@ -42,6 +54,8 @@ enum Read {
     TooLate,
     /// The connection broke.
     Broken,
+    /// Nothing was read, and the loop has no use for idle connections any more.
+    Ousted,
 }
 
 impl Connection {
@@ -60,6 +74,9 @@ impl Connection {
             if timer.is_over(event_loop.now_ms()) {
                 return Poll::Ready(Read::TooLate);
             }
+            if timer.is_idle() && event_loop.is_retiring() {
+                return Poll::Ready(Read::Ousted);
+            }
             timer.watch(cx);
             Poll::Pending
         })
@@ -68,9 +85,8 @@ impl Connection {
         read
     }
 
-    /// Waits for the first bytes of a request, which are then in `pending` or in the scratch room.
-    /// `None`: there will be none, and the connection is to be closed.
-    pub(super) async fn first_bytes(&mut self) -> Option<Box<Buffers>> {
+    /// Waits for the first bytes of a request.
+    pub(super) async fn first_bytes(&mut self) -> First {
         if self.pending.is_empty() {
             let patience = self.event_loop.conf().snapshot.http.idle_timeout;
             self.set_patience(patience);
@@ -79,18 +95,19 @@ impl Connection {
             self.timer.set_idle(false);
             match read {
                 Read::Data(len) => self.fresh_len = len,
-                Read::End | Read::Broken => return None,
+                Read::Ousted => return First::Ousted,
+                Read::End | Read::Broken => return First::None,
                 Read::TooLate => {
                     let mut buffers = self.event_loop.take_buffers();
                     self.refuse_idle(&mut buffers).await;
                     self.event_loop.return_buffers(buffers);
-                    return None;
+                    return First::None;
                 }
             }
         }
         self.is_idle = false;
         self.event_loop.counters.idle.decrement();
-        Some(self.event_loop.take_buffers())
+        First::Bytes(self.event_loop.take_buffers())
     }
 
     /// Reads a request head. The first bytes are there already.
@@ -110,7 +127,7 @@ impl Connection {
             }
             fresh = match self.read().await {
                 Read::Data(len) => len,
-                Read::End | Read::Broken => {
+                Read::End | Read::Broken | Read::Ousted => {
                     self.parser.abandon(&self.pending, &mut buffers.head);
                     return Head::Gone;
                 }
@@ -167,6 +184,7 @@ impl Connection {
         let mut decoder = BodyDecoder::new(announced, http.limits.max_body_size);
         let mut pending = std::mem::take(&mut self.pending);
         let mut fresh = None;
+        let mut pace = Pace::new(http.min_rate, http.body_read_timeout);
         loop {
             let taken = match fresh {
                 None => take_body(&mut decoder, &pending, http, buffers),
@@ -193,11 +211,16 @@ impl Connection {
                 }
                 Taken::Refused(status) => return Received::Refused(status),
             }
-            // Bounds each pause between two reads.
-            self.set_patience(http.body_read_timeout);
+            // Bounds each pause between two reads, and all of them together.
+            self.set_patience(pace.patience(http.body_read_timeout));
+            let since_ms = self.event_loop.now_ms();
             fresh = match self.read().await {
-                Read::Data(len) => Some(len),
-                Read::End | Read::Broken => return Received::Gone,
+                Read::Data(len) => {
+                    pace.wait(self.event_loop.now_ms().saturating_sub(since_ms));
+                    pace.pass(len as u64);
+                    Some(len)
+                }
+                Read::End | Read::Broken | Read::Ousted => return Received::Gone,
                 Read::TooLate => return Received::Refused(408),
             };
         }
@@ -226,7 +249,7 @@ impl Connection {
         while len < LINGER_LEN_MAX {
             match self.read().await {
                 Read::Data(more) => len += more,
-                Read::End | Read::Broken | Read::TooLate => return,
+                Read::End | Read::Broken | Read::TooLate | Read::Ousted => return,
             }
         }
     }
@@ -260,8 +283,7 @@ fn take_body(
                 let data = rest.get(range).unwrap_or_default();
                 let dir: &Path = &http.body_temp_path;
                 if let Err(error) = buffers.body.push(data, http.body_buffer_size, dir) {
-                    unit_log::alert!("{error}");
-                    return Taken::Refused(500);
+                    return Taken::Refused(error.report());
                 }
                 at = end;
             }

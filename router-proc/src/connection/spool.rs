@@ -7,6 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::shortage::{Told, is_reserved, is_shortage};
+
 /// A request body, in memory or in a file.
 #[derive(Debug, Default)]
 pub struct Body {
@@ -52,15 +54,32 @@ impl Body {
     }
 }
 
+/// That there were no descriptors for a body.
+static SHORTAGE_TOLD: Told = Told::never();
+
 /// Why a body could not be kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SpoolError(String);
+#[error("{text}")]
+pub struct SpoolError {
+    text: String,
+    is_shortage: bool,
+}
 
 impl SpoolError {
     fn new(call: &str, dir: &Path, error: &io::Error) -> Self {
         let text = crate::event_loop::describe(error);
-        Self(format!("{call}({}/req-XXXXXXXX) failed ({text})", dir.display()))
+        Self {
+            text: format!("{call}({}/req-XXXXXXXX) failed ({text})", dir.display()),
+            is_shortage: is_shortage(error),
+        }
+    }
+
+    /// Logs it, and gives the status to answer with. A shortage passes, and meets many at once.
+    pub(super) fn report(&self) -> u16 {
+        if !self.is_shortage || SHORTAGE_TOLD.tell() {
+            unit_log::alert!("{self}");
+        }
+        if self.is_shortage { 503 } else { 500 }
     }
 }
 
@@ -68,6 +87,8 @@ impl SpoolError {
 fn create(dir: &Path) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
+        // The last descriptors are not for clients.
+        Ok(file) if is_reserved(&file) => Err(rustix::io::Errno::MFILE.into()),
         Ok(file) => Ok(File::from(file)),
         // Not every file system has unnamed files.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => tempfile::tempfile_in(dir),

@@ -23,6 +23,14 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// The socket.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+
     /// Reads what there is, at most as much as `buf` takes; 0 is the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
@@ -84,6 +92,11 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
             Self::Unix(stream) => stream.poll_write_ready(cx),
         }
+    }
+
+    /// How many of the bytes written the client has not taken yet, as far as the kernel knows.
+    pub fn unsent(&self) -> Option<u64> {
+        sys::socket::unsent(self.as_fd()).ok()
     }
 
     /// Says that nothing more will be written.

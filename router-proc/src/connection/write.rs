@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Connection;
+use super::pace::Verdict;
 
 /// The most of a file that is sent in one call: larger ones give other connections a turn.
 const SENDFILE_LEN_MAX: usize = 2 * 1024 * 1024;
@@ -29,13 +30,39 @@ pub(super) enum SendFailed {
 }
 
 impl Connection {
-    /// Checks the deadline while waiting for room.
-    fn wait_for_room<T>(&self, cx: &Context<'_>) -> Poll<Result<T, WriteFailed>> {
-        if self.timer.is_over(self.event_loop.now_ms()) {
-            return Poll::Ready(Err(WriteFailed));
+    /// There is no room to write: judges the client whenever it is time to.
+    fn wait_for_room<T>(
+        &mut self,
+        cx: &Context<'_>,
+        patience: Option<Duration>,
+    ) -> Poll<Result<T, WriteFailed>> {
+        let now = self.event_loop.now_ms();
+        let verdict = if !self.taking.is_waiting() {
+            self.taking.wait(now, patience)
+        } else if self.timer.is_over(now) {
+            self.taking.judge(now, patience, self.stream.unsent())
+        } else {
+            self.timer.watch(cx);
+            return Poll::Pending;
+        };
+        match verdict {
+            Verdict::TooSlow => Poll::Ready(Err(WriteFailed)),
+            Verdict::Until(ms) => {
+                self.timer.set(ms);
+                self.timer.watch(cx);
+                Poll::Pending
+            }
         }
-        self.timer.watch(cx);
-        Poll::Pending
+    }
+
+    /// There is room after a wait. `Err`: it has come too slowly for too long.
+    fn has_room(&mut self) -> Result<(), WriteFailed> {
+        if !self.taking.is_waiting() {
+            return Ok(());
+        }
+        let stream = &self.stream;
+        let goes_on = self.taking.go_on(self.event_loop.now_ms(), || stream.unsent());
+        if goes_on { Ok(()) } else { Err(WriteFailed) }
     }
 
     /// Writes all of `data`; `patience` bounds each pause between two writes.
@@ -45,22 +72,16 @@ impl Connection {
         patience: Option<Duration>,
     ) -> Result<(), WriteFailed> {
         let mut rest = data;
-        let mut is_armed = false;
         while !rest.is_empty() {
             let len = poll_fn(|cx| match self.stream.poll_write(cx, rest) {
                 Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(WriteFailed)),
                 Poll::Ready(Ok(len)) => Poll::Ready(Ok(len)),
-                Poll::Pending => {
-                    if !is_armed {
-                        self.set_patience(patience);
-                        is_armed = true;
-                    }
-                    self.wait_for_room(cx)
-                }
+                Poll::Pending => self.wait_for_room(cx, patience),
             })
             .await?;
-            is_armed = false;
             self.account.wrote(len);
+            self.taking.wrote(len);
+            self.has_room()?;
             rest = rest.get(len..).unwrap_or_default();
         }
         Ok(())
@@ -68,13 +89,13 @@ impl Connection {
 
     /// Waits until there is room to write.
     async fn wait_writable(&mut self, patience: Option<Duration>) -> Result<(), WriteFailed> {
-        self.set_patience(patience);
         poll_fn(|cx| match self.stream.poll_write_ready(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(_)) => Poll::Ready(Err(WriteFailed)),
-            Poll::Pending => self.wait_for_room(cx),
+            Poll::Pending => self.wait_for_room(cx, patience),
         })
-        .await
+        .await?;
+        self.has_room()
     }
 
     /// Writes a head and then a stretch of a file.
@@ -91,6 +112,7 @@ impl Connection {
             match self.stream.try_write_more(rest) {
                 Ok(sent) => {
                     self.account.wrote(sent);
+                    self.taking.wrote(sent);
                     rest = rest.get(sent..).unwrap_or_default();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -105,6 +127,7 @@ impl Connection {
                 Ok(0) => return Err(SendFailed::File),
                 Ok(sent) => {
                     self.account.wrote(sent);
+                    self.taking.wrote(sent);
                     left = left.saturating_sub(sent as u64);
                     if left > 0 && sent == piece {
                         tokio::task::yield_now().await;

@@ -270,10 +270,10 @@ impl App {
     ) -> Result<(), Refusal> {
         let prototype = self.prototype(control).await?;
         let gauge = Arc::new(WorkerGauge::default());
-        let (channels, mut halves) = make_channels(control.loops.borrow().len())
+        let loops = control.loops.borrow().indices();
+        let (channels, mut halves) = make_channels(loops.len())
             .map_err(|error| Refusal::new(format!("cannot make shared memory: {error}")))?;
-        let pages: io::Result<Vec<_>> =
-            (0..channels.len()).map(|index| control.page_fd(index)).collect();
+        let pages: io::Result<Vec<_>> = loops.iter().map(|index| control.page_fd(*index)).collect();
         let count = u32::try_from(channels.len()).unwrap_or(u32::MAX);
         let mut pages = pages.map_err(|error| Refusal::new(error.to_string()))?.into_iter();
         let (Some(page), Some(first)) = (pages.next(), halves.pop_front()) else {
@@ -305,7 +305,7 @@ impl App {
             },
         );
         drop(planned);
-        for (index, channel) in channels.into_iter().enumerate() {
+        for (index, channel) in loops.into_iter().zip(channels) {
             control.tell(index, Command::AddWorker(key, channel, Arc::clone(&gauge)));
         }
         let body = StartWorker { worker: WorkerId(key.worker), channels: count };
@@ -638,9 +638,9 @@ impl App {
         }
     }
 
-    /// It is no longer configured; `loops` loops have something of it.
-    pub(super) fn leave(&self, loops: usize) {
-        self.leaving.replace(Some((0..loops).collect()));
+    /// It is no longer configured; these loops have something of it.
+    pub(super) fn leave(&self, loops: Vec<usize>) {
+        self.leaving.replace(Some(loops));
     }
 
     /// Nothing of it is left on a loop; `true` when that was the last.

@@ -212,15 +212,18 @@ impl Control {
         };
         let Prepared { snapshot, apps, listeners, opened, threads } = prepared;
         // Few would ask for more threads than descriptors last for, but the text allows it.
-        if let Err(error) = self.ensure_loops(threads.min(1024)) {
+        let threads = threads.min(1024);
+        if let Err(error) = self.ensure_loops(threads) {
             unit_log::alert!("{error}");
         }
         let mut opened = Some(opened);
         let mut switched = Vec::new();
-        for index in 0..self.loops.borrow().len() {
+        // The first loop accepts for all. It switches last: what it gives to others from a new
+        // listener finds that listener known.
+        let indices = self.loops.borrow().indices();
+        for index in indices.into_iter().rev() {
             let (done, is_done) = oneshot::channel();
-            // The first loop accepts for all.
-            let sockets = opened.take().unwrap_or_default();
+            let sockets = if index == 0 { opened.take().unwrap_or_default() } else { Vec::new() };
             let snapshot = Arc::clone(&snapshot);
             self.tell(index, Command::Switch { snapshot, sockets, done });
             switched.push(is_done);
@@ -230,6 +233,8 @@ impl Control {
             let _ = is_done.await;
         }
         self.log_files.committed(snapshot.access_log.as_ref());
+        // A new loop is given connections only now: before, it knew no listener to serve them by.
+        self.settle_loops(threads);
         self.listeners.replace(listeners.into_iter().collect());
         self.has_committed.set(true);
         let before = self.current.replace(apps);
@@ -289,7 +294,7 @@ impl Control {
 
     /// Lets an application go: its workers end when nothing of it is left on any loop.
     fn drop_app(&self, app: &Rc<App>) {
-        app.leave(self.loops.borrow().len());
+        app.leave(self.loops.borrow().indices());
         self.tell_all(|| Command::DropApp(app.id));
     }
 }

@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::thread::{Peer, adopt};
+use super::thread::{Peer, keep};
 use super::{Command, EventLoop};
-use crate::connection::Stream;
+use crate::connection::{Stream, next_number};
+use crate::shortage::{is_reserved, is_shortage};
 use crate::snapshot::ListenerId;
 
 /// A loop this busy, in thousandths of its time, gives connections away.
@@ -29,10 +30,27 @@ const WORTH_IT: u64 = 300;
 /// How long accepting pauses when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many idle connections are closed then.
-const SHED: usize = 10;
+/// A connection on its way to its loop, between two requests.
+#[derive(Debug)]
+pub struct Transfer {
+    /// What it is.
+    pub socket: Socket,
+    /// What goes with it.
+    pub origin: Origin,
+}
 
-/// An accepted connection on its way to its loop.
+/// What a connection takes along from loop to loop.
+#[derive(Debug)]
+pub struct Origin {
+    /// The listener that accepted it.
+    pub listener: ListenerId,
+    /// Its number, for the log.
+    pub number: u64,
+    /// What was read of the next request.
+    pub pending: Vec<u8>,
+}
+
+/// The socket of a connection that no loop watches.
 #[derive(Debug)]
 pub enum Socket {
     /// TCP.
@@ -91,23 +109,19 @@ pub(super) fn listen(
         }
     };
     Some(spawn_local(async move {
-        let mut is_short = false;
         loop {
             match listener.accept().await {
                 Ok(stream) => {
-                    is_short = false;
                     event_loop.counters.accepted.increment();
                     event_loop.counters.idle.increment();
+                    let is_last = is_reserved(stream.as_fd());
                     place(&event_loop, stream, id);
+                    if is_last {
+                        wait_for_descriptors(&event_loop, None).await;
+                    }
                 }
                 Err(error) if is_shortage(&error) => {
-                    if !is_short {
-                        unit_log::alert!("accept4() failed ({})", describe(&error));
-                        unit_log::alert!("new connections are not accepted within 100ms");
-                        is_short = true;
-                    }
-                    event_loop.timers.expire_idle(SHED);
-                    tokio::time::sleep(PAUSE).await;
+                    wait_for_descriptors(&event_loop, Some(&error)).await;
                 }
                 Err(error) => {
                     // The client left before it was accepted, or something of the kind.
@@ -127,13 +141,35 @@ pub(crate) fn describe(error: &io::Error) -> String {
     }
 }
 
-/// No descriptors or no memory: closing something helps, trying again at once does not.
-fn is_shortage(error: &io::Error) -> bool {
-    use nix::errno::Errno;
-    matches!(
-        error.raw_os_error().map(Errno::from_raw),
-        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
-    )
+/// Pauses until there are descriptors again, and closes what nobody misses. Without an error it is
+/// the last ones that are kept.
+async fn wait_for_descriptors(event_loop: &EventLoop, error: Option<&io::Error>) {
+    loop {
+        // One shortage is told once, however many events it has.
+        if event_loop.shortage.meet(event_loop.now_ms()) {
+            match error {
+                Some(error) => unit_log::alert!("accept4() failed ({})", describe(error)),
+                None => unit_log::alert!("all descriptors but the last are in use"),
+            }
+            unit_log::alert!("new connections are not accepted within 100ms");
+        }
+        if event_loop.shed() == 0 {
+            for peer in others(event_loop) {
+                // One that is ending closes its connections anyway.
+                let _ = peer.commands.send(Command::Shed);
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+        if event_loop.has_descriptors() {
+            return;
+        }
+    }
+}
+
+/// The other loops that take on connections.
+fn others(event_loop: &EventLoop) -> Vec<Peer> {
+    let peers = event_loop.peers.load();
+    peers.iter().filter(|peer| peer.index != event_loop.index).cloned().collect()
 }
 
 /// The loop that should serve what this one has, if that is another.
@@ -143,24 +179,24 @@ fn better_place(event_loop: &EventLoop) -> Option<Peer> {
         return None;
     }
     let peers = event_loop.peers.load();
-    let (index, best) =
-        peers.iter().enumerate().min_by_key(|(_, peer)| peer.counters.load.get())?;
+    let best = peers.iter().min_by_key(|peer| peer.counters.load.get())?;
     let worth = best.counters.load.get() + WORTH_IT <= own;
-    (worth && index != event_loop.index).then(|| best.clone())
+    (worth && best.index != event_loop.index).then(|| best.clone())
 }
 
 fn place(event_loop: &Rc<EventLoop>, stream: Stream, id: ListenerId) {
+    let origin = Origin { listener: id, number: next_number(), pending: Vec::new() };
     match better_place(event_loop) {
         None => {
             event_loop.counters.held.increment();
-            spawn_local(crate::connection::serve(Rc::clone(event_loop), stream, id));
+            spawn_local(crate::connection::serve(Rc::clone(event_loop), stream, origin));
         }
-        Some(peer) => hand_over(event_loop, &peer, stream, id),
+        Some(peer) => hand_over(event_loop, &peer, stream, origin),
     }
 }
 
 /// Gives a connection to another loop; keeps it if that one is gone.
-fn hand_over(event_loop: &Rc<EventLoop>, peer: &Peer, stream: Stream, id: ListenerId) {
+fn hand_over(event_loop: &Rc<EventLoop>, peer: &Peer, stream: Stream, origin: Origin) {
     let socket = match stream.into_socket() {
         Ok(socket) => socket,
         Err(error) => {
@@ -170,27 +206,46 @@ fn hand_over(event_loop: &Rc<EventLoop>, peer: &Peer, stream: Stream, id: Listen
             return;
         }
     };
-    if let Err(refused) = peer.commands.send(Command::Adopt(socket, id))
-        && let Command::Adopt(socket, id) = refused.0
+    send(event_loop, peer, Transfer { socket, origin });
+}
+
+fn send(event_loop: &Rc<EventLoop>, peer: &Peer, transfer: Transfer) {
+    if let Err(refused) = peer.commands.send(Command::Adopt(transfer))
+        && let Command::Adopt(transfer) = refused.0
     {
-        adopt(event_loop, socket, id);
+        keep(event_loop, transfer);
     }
 }
 
-/// Between two requests: gives the connection to a less busy loop if this one is busy. Returns it
-/// when it stays.
-pub(crate) fn give_away(
-    event_loop: &Rc<EventLoop>,
-    stream: Stream,
-    id: ListenerId,
-) -> Option<Stream> {
+/// Passes on a connection that came to a loop which takes on none any more.
+pub(super) fn pass_on(event_loop: &Rc<EventLoop>, transfer: Transfer) {
+    match least_busy(event_loop) {
+        Some(peer) => send(event_loop, &peer, transfer),
+        None => keep(event_loop, transfer),
+    }
+}
+
+/// The least busy of the other loops.
+fn least_busy(event_loop: &EventLoop) -> Option<Peer> {
+    others(event_loop).into_iter().min_by_key(|peer| peer.counters.load.get())
+}
+
+/// Between two requests: the loop that is to have the connection, if another is. That is so when this
+/// one is busy and the other is not, or when this one is to end.
+pub(crate) fn new_home(event_loop: &EventLoop) -> Option<Peer> {
+    if event_loop.is_retiring() {
+        return least_busy(event_loop);
+    }
     let load = event_loop.counters.load.get();
     if load < BUSY || event_loop.is_stopping() || !event_loop.may_give_away() {
-        return Some(stream);
+        return None;
     }
-    let Some(peer) = better_place(event_loop) else { return Some(stream) };
+    better_place(event_loop)
+}
+
+/// Gives a connection to its new home.
+pub(crate) fn give_away(event_loop: &Rc<EventLoop>, peer: &Peer, stream: Stream, origin: Origin) {
     // The other loop may close it before this one pauses.
     event_loop.access_log.flush();
-    hand_over(event_loop, &peer, stream, id);
-    None
+    hand_over(event_loop, peer, stream, origin);
 }

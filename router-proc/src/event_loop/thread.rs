@@ -15,7 +15,7 @@ use sys::watched::Watched;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
-use super::accept::{self, Socket};
+use super::accept::{self, Transfer};
 use super::{AppSpec, Command, Counters, EventLoop, LoopConf, Notice, TICK_MS};
 use crate::app::{Dispatcher, Worker};
 use crate::connection;
@@ -28,6 +28,8 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// What loops know of each other.
 #[derive(Clone, Debug)]
 pub struct Peer {
+    /// Its number.
+    pub index: usize,
     /// Where to send it commands.
     pub commands: mpsc::UnboundedSender<Command>,
     /// How it is doing.
@@ -113,9 +115,14 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
             ticking.tick();
         }
     });
+    crate::shortage::read_limit();
     let mut listening: HashMap<ListenerId, JoinHandle<()>> = HashMap::new();
+    let mut is_parting = false;
     loop {
-        let command = if event_loop.is_stopping() {
+        let command = if event_loop.is_stopping() || is_parting {
+            if is_parting && event_loop.part_from_workers() {
+                break;
+            }
             event_loop.timers.expire_idle(usize::MAX);
             match tokio::time::timeout(DRAIN_POLL, inbox.recv()).await {
                 Ok(command) => command,
@@ -190,7 +197,10 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                 // The control thread may have given up on the answer.
                 let _ = done.send(());
             }
-            Command::Adopt(socket, listener) => adopt(&event_loop, socket, listener),
+            Command::Adopt(transfer) => adopt(&event_loop, transfer),
+            Command::Shed => {
+                event_loop.shed();
+            }
             Command::ReopenLog(file) => {
                 for dispatcher in event_loop.all_dispatchers() {
                     dispatcher.broadcast(ToWorker::Log, &[file.as_fd()]);
@@ -205,10 +215,21 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                 // The control thread may have lost its patience.
                 let _ = done.send(());
             }
+            Command::Retire { round } => event_loop.retire(round),
+            Command::Resume => event_loop.resume(),
+            Command::Part => is_parting = true,
             Command::Quit => break,
         }
     }
     event_loop.access_log.finish();
+    // Another loop that does not know yet may have sent a connection. It finds out by the closed
+    // inbox, or what it sent is found here.
+    inbox.close();
+    while let Some(command) = inbox.recv().await {
+        if let Command::Adopt(transfer) = command {
+            accept::pass_on(&event_loop, transfer);
+        }
+    }
     // They hold the loop, which holds them.
     event_loop.dispatchers.borrow_mut().clear();
     event_loop.busy.borrow_mut().clear();
@@ -216,12 +237,22 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
     event_loop.conf.replace(Rc::new(nothing));
 }
 
+/// Takes over a connection; a loop that is to end passes it on.
+fn adopt(event_loop: &Rc<EventLoop>, transfer: Transfer) {
+    if event_loop.is_retiring() {
+        accept::pass_on(event_loop, transfer);
+    } else {
+        keep(event_loop, transfer);
+    }
+}
+
 /// Serves a connection on this loop.
-pub(super) fn adopt(event_loop: &Rc<EventLoop>, socket: Socket, listener: ListenerId) {
+pub(super) fn keep(event_loop: &Rc<EventLoop>, transfer: Transfer) {
+    let Transfer { socket, origin } = transfer;
     match socket.into_stream() {
         Ok(stream) => {
             event_loop.counters.held.increment();
-            spawn_local(connection::serve(Rc::clone(event_loop), stream, listener));
+            spawn_local(connection::serve(Rc::clone(event_loop), stream, origin));
         }
         Err(error) => {
             unit_log::alert!("cannot watch a connection: {error}");

@@ -34,9 +34,20 @@ impl Timer {
         self.is_idle.set(is_idle);
     }
 
+    /// Whether the owner could be closed without anybody missing it.
+    pub fn is_idle(&self) -> bool {
+        self.is_idle.get()
+    }
+
     /// Whether the deadline has passed.
     pub fn is_over(&self, now_ms: u64) -> bool {
         self.deadline_ms.get() <= now_ms
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
     }
 
     /// Has this task woken when the deadline passes.
@@ -71,25 +82,41 @@ impl Timers {
     pub fn tick(&self, now_ms: u64) {
         self.list.borrow_mut().retain(|timer| {
             let Some(timer) = timer.upgrade() else { return false };
-            if timer.is_over(now_ms)
-                && let Some(waker) = timer.waker.borrow_mut().take()
-            {
-                waker.wake();
+            if timer.is_over(now_ms) {
+                timer.wake();
             }
             true
         });
     }
 
-    /// Ends the patience with at most `count` idle ones.
-    pub fn expire_idle(&self, count: usize) {
-        let list = self.list.borrow();
-        let idle = list.iter().filter_map(Weak::upgrade).filter(|timer| timer.is_idle.get());
-        for timer in idle.take(count) {
-            timer.set(0);
-            if let Some(waker) = timer.waker.borrow_mut().take() {
-                waker.wake();
-            }
+    /// Ends the patience with at most `count` idle ones, those that have been idle longest. Returns
+    /// how many there were.
+    pub fn expire_idle(&self, count: usize) -> usize {
+        let mut idle = self.idle();
+        if count < idle.len() {
+            // They all have the same time from when they fell idle.
+            idle.select_nth_unstable_by_key(count, |timer| timer.deadline_ms.get());
+            idle.truncate(count);
         }
+        for timer in &idle {
+            timer.set(0);
+            timer.wake();
+        }
+        idle.len()
+    }
+
+    /// Has the owners of all idle ones look around.
+    pub fn wake_idle(&self) {
+        for timer in self.idle() {
+            timer.wake();
+        }
+    }
+
+    /// Those that wait for nothing in particular and were not told to stop waiting.
+    fn idle(&self) -> Vec<Rc<Timer>> {
+        let list = self.list.borrow();
+        let all = list.iter().filter_map(Weak::upgrade);
+        all.filter(|timer| timer.is_idle.get() && !timer.is_over(0)).collect()
     }
 
     /// Whether there are none.

@@ -8,6 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2};
 use rustix::io::Errno;
 
 use super::under::path_under;
+use crate::shortage::is_reserved;
 
 /// Reading only, and never waiting: for the writer of a FIFO, for instance.
 const FLAGS: OFlags =
@@ -100,6 +101,8 @@ impl Place<'_> {
             };
             match opened {
                 Err(Errno::AGAIN | Errno::INTR) if attempts < ATTEMPTS_MAX => {}
+                // The last descriptors are not for clients.
+                Ok(file) if is_reserved(&file) => return Err(Errno::MFILE),
                 opened => return opened,
             }
         }

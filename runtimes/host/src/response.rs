@@ -331,6 +331,10 @@ fn wait(
             return Ok(());
         }
         while desk.channel.receive(desk.events)? {}
+        if desk.channel.is_detached() {
+            // Not while a request is being served: nobody would ever say that there is room.
+            return Err(ChannelError::HungUp);
+        }
     }
 }
 

@@ -403,7 +403,6 @@ fn n5_a_thousand_changes_leave_no_descriptor() {
 
 /// More threads, then fewer: what they had open is closed again.
 #[test]
-#[ignore = "event loops that are not needed any more are kept for later"]
 fn n5_fewer_threads_leave_no_descriptor() {
     let unitd = Unitd::start();
     unitd.clear();
@@ -441,4 +440,117 @@ fn threads_are_added_and_taken_away_under_load() {
         }
     }
     load.stop().expect_clean();
+}
+
+/// Loops come and go a thousand times: no request is lost, and neither the router nor a worker keeps
+/// anything of them. What the ended ones counted stays counted.
+#[test]
+fn n5_a_thousand_changes_of_threads_lose_no_request() {
+    let unitd = Unitd::start();
+    let port = unitd.port();
+    let mut config = json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+        "routes": [{ "action": { "return": 200 } }],
+        "settings": { "listen_threads": 1 },
+    });
+    if !pythons().is_empty() {
+        config["routes"] = json!([
+            { "match": { "uri": "/pid" }, "action": { "pass": "applications/app" } },
+            { "action": { "return": 200 } },
+        ]);
+        config["applications"] = json!({ "app": tools(&unitd) });
+    }
+    unitd.configure(&config);
+    let router = unitd.role("router");
+    let mut watched = vec![router.clone()];
+    watched.extend(unitd.workers("app"));
+    let threads = |count: u32| {
+        unitd.put("/config/settings", json!({ "listen_threads": count })).expect_success();
+    };
+    // What a loop leaves in the allocator is there from the first time on.
+    for count in [8, 1] {
+        threads(count);
+    }
+    wait_until("the loops have ended", LIMIT, || router.threads() == 2);
+    let before: Vec<usize> = watched.iter().map(Process::descriptors).collect();
+    let memory: Vec<u64> = watched.iter().map(Process::resident_kib).collect();
+
+    let mut idle: Vec<Connection> = (0..20).map(|_| Connection::tcp(port)).collect();
+    let loads = [
+        Load::start(3, port, "/pid", |response| response.status == 200),
+        Load::start(3, port, "/", |response| response.status == 200),
+    ];
+    let mut random = Random(7);
+    for round in 0..1000 {
+        threads(1 + u32::try_from(random.below(8)).unwrap());
+        if round % 100 == 0 {
+            loads.iter().for_each(|load| load.wait_for_more(20));
+            for connection in &mut idle {
+                assert_eq!(connection.get("/pid").status, 200);
+            }
+        }
+    }
+    let mut answered = 0;
+    for load in loads {
+        let tally = load.stop();
+        println!("{tally:?}");
+        tally.expect_clean();
+        answered += tally.right;
+    }
+    drop(idle);
+    threads(1);
+    wait_until("the loops have ended", LIMIT, || router.threads() == 2);
+    for ((process, before), memory) in watched.iter().zip(before).zip(memory) {
+        wait_until(&format!("{} has {before} descriptors", process.title), LIMIT, || {
+            process.descriptors() <= before
+        });
+        let now = process.resident_kib();
+        assert!(now < memory + 16 * 1024, "{}: {memory} KiB, then {now}", process.title);
+    }
+    // Every connection that was accepted is accounted for, and every request counted.
+    wait_until("all are closed", LIMIT, || {
+        let status = unitd.status("/connections");
+        status["accepted"] == status["closed"] && status["idle"] == 0 && status["active"] == 0
+    });
+    assert_eq!(unitd.status("/requests/total"), answered + 200);
+    if !pythons().is_empty() {
+        assert_eq!(unitd.workers("app"), watched[1..]);
+    }
+}
+
+/// A loop that is not needed any more ends when the last request on it does; what came meanwhile is
+/// served elsewhere.
+#[test]
+fn a_surplus_loop_lets_its_requests_finish() {
+    need_python!();
+    let unitd = Unitd::start();
+    let port = unitd.port();
+    let mut application = tools(&unitd);
+    application["processes"] = json!(2);
+    unitd.configure(&json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "applications/app" } },
+        "applications": { "app": application },
+        "settings": { "listen_threads": 1 },
+    }));
+    let router = unitd.role("router");
+    let descriptors = router.descriptors();
+    unitd.put("/config/settings", json!({ "listen_threads": 4 })).expect_success();
+    // Enough at once that the first loop gives some away.
+    let load = Load::start(16, port, "/pid", |response| response.status == 200);
+    load.wait_for_more(2_000);
+    let file = unitd.text_path("go");
+    let mut waiting: Vec<Connection> = (0..8).map(|_| Connection::tcp(port)).collect();
+    for connection in &mut waiting {
+        connection.send(&request("GET", &format!("/wait?file={file}"), &[], b"")).unwrap();
+    }
+    unitd.put("/config/settings", json!({ "listen_threads": 1 })).expect_success();
+    fs::write(&file, "").unwrap();
+    for connection in &mut waiting {
+        assert_eq!(connection.read_response().unwrap().status, 200);
+        assert_eq!(connection.get("/pid").status, 200);
+    }
+    load.stop().expect_clean();
+    drop(waiting);
+    wait_until("one loop is left", LIMIT, || router.threads() == 2);
+    wait_until("the descriptors are as before", LIMIT, || router.descriptors() <= descriptors);
 }

@@ -88,12 +88,18 @@ impl Channels {
         }
     }
 
-    /// Takes everything off the doorbells that is there now.
+    /// Takes everything off the doorbells that is there now, and lets go of the channels that the
+    /// router has ended.
     pub(crate) fn receive(&mut self) -> Result<(), ChannelError> {
         for channel in &mut self.list {
             while channel.receive(&mut self.events)? {}
         }
-        Ok(())
+        if self.list.iter().any(WorkerChannel::is_detached) {
+            self.list.retain(|channel| !channel.is_detached());
+            self.next = 0;
+        }
+        // Without any channel nobody could tell it to end.
+        if self.list.is_empty() { Err(ChannelError::HungUp) } else { Ok(()) }
     }
 
     /// The next thing a doorbell asked for, oldest first.

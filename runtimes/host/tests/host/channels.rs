@@ -1,10 +1,10 @@
 //! Requests and answers over channels.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use app_proto::{ResponseKind, WINDOW};
+use app_proto::{ResponseKind, ToWorker, WINDOW};
 
-use crate::stage::{Answer, Ask};
+use crate::stage::{Answer, Ask, DEADLINE};
 use crate::{stage, start};
 
 #[test]
@@ -78,6 +78,46 @@ fn every_channel_is_served() {
     let id = worker.offer(3, &Ask::post("/", b"late"));
     worker.ring();
     assert_eq!(worker.collect(3, id).text(), "late");
+}
+
+#[test]
+fn a_channel_that_says_goodbye_is_let_go() {
+    let mut stage = stage();
+    let mut worker = stage.fork_worker(2);
+    worker.attach();
+    worker.wait_until_ready(&mut stage);
+    let pid = worker.pid;
+    let descriptors = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let before = descriptors();
+    for round in 0..50 {
+        worker.attach();
+        let id = worker.offer(2, &Ask::post("/", b"over the third"));
+        worker.ring();
+        assert_eq!(worker.collect(2, id).text(), "over the third");
+        let ended = worker.channels.remove(2);
+        assert!(ended.send(ToWorker::Detach, &[]).unwrap());
+        drop(ended);
+        for channel in 0..2 {
+            let id = worker.offer(channel, &Ask::post("/", b"over the others"));
+            worker.ring();
+            assert_eq!(worker.collect(channel, id).text(), "over the others", "round {round}");
+        }
+    }
+    let deadline = Instant::now() + DEADLINE;
+    while descriptors() > before {
+        assert!(Instant::now() < deadline, "{} descriptors, {before} before", descriptors());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_channel_that_hangs_up_without_goodbye_ends_the_worker() {
+    let mut stage = stage();
+    let mut worker = stage.fork_worker(2);
+    worker.attach();
+    worker.wait_until_ready(&mut stage);
+    drop(worker.channels.remove(1));
+    assert_eq!(stage.wait_for_exit(&worker).worker, worker.id);
 }
 
 #[test]

@@ -1,0 +1,115 @@
+//! Running out of descriptors or memory: what a shortage is, which descriptors are left alone until
+//! then, and how to speak of it without a line for each request that met it.
+//!
+//! The last descriptors are kept for the control thread, so that a router at its limit can still be
+//! given another configuration. The kernel gives out the lowest free number: one in the reserve means
+//! that all below are in use.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Errno;
+
+/// How long after a line about a shortage the next one may be written, in seconds.
+const SILENCE_SECS: u64 = 10;
+
+/// The share of the descriptors that connections and files must leave, and its bounds.
+const RESERVE_DIVISOR: u64 = 8;
+const RESERVE_MIN: u64 = 16;
+const RESERVE_MAX: u64 = 256;
+
+/// The first number of the reserve.
+static FIRST_RESERVED: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Reads how many descriptors there may be. That can be changed from outside at any time.
+pub(crate) fn read_limit() {
+    let limit = sys::process::descriptor_limit().unwrap_or(u64::MAX);
+    FIRST_RESERVED.store(first_reserved(limit), Ordering::Relaxed);
+}
+
+/// Where the reserve begins when there may be `limit` descriptors.
+fn first_reserved(limit: u64) -> u64 {
+    let reserve = (limit / RESERVE_DIVISOR).clamp(RESERVE_MIN, RESERVE_MAX);
+    limit.saturating_sub(reserve)
+}
+
+/// Whether this descriptor is one of the last, which connections and files leave to the control
+/// thread.
+pub(crate) fn is_reserved(fd: impl AsFd) -> bool {
+    let number = u64::try_from(fd.as_fd().as_raw_fd()).unwrap_or(u64::MAX);
+    number >= FIRST_RESERVED.load(Ordering::Relaxed)
+}
+
+/// Whether closing something would help, and trying again at once would not.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    const SHORTAGES: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| SHORTAGES.contains(&errno))
+}
+
+/// When one kind of shortage was last told, over all loops.
+#[derive(Debug)]
+pub(crate) struct Told(AtomicU64);
+
+impl Told {
+    /// Not told yet.
+    pub(crate) const fn never() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Whether to tell it now. What is true of one request is true of the thousand after it.
+    pub(crate) fn tell(&self) -> bool {
+        let now = u64::try_from(sys::time::monotonic_coarse().secs).unwrap_or_default();
+        self.tell_at(now)
+    }
+
+    fn tell_at(&self, now: u64) -> bool {
+        let last = self.0.load(Ordering::Relaxed);
+        let is_due = last == 0 || now.saturating_sub(last) >= SILENCE_SECS;
+        // One of several threads tells it.
+        is_due
+            && self
+                .0
+                .compare_exchange(last, now.max(1), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_descriptors_is_reserved_within_bounds() {
+        for (limit, first) in
+            [(8, 0), (64, 48), (256, 224), (1024, 896), (1 << 20, (1 << 20) - 256)]
+        {
+            assert_eq!(first_reserved(limit), first, "of {limit}");
+        }
+        assert_eq!(first_reserved(u64::MAX), u64::MAX - RESERVE_MAX);
+    }
+
+    #[test]
+    fn a_shortage_is_told_once_in_a_while() {
+        let told = Told::never();
+        assert!(told.tell_at(100));
+        assert!(!told.tell_at(100) && !told.tell_at(109));
+        assert!(told.tell_at(110));
+        assert!(!told.tell_at(111));
+    }
+
+    #[test]
+    fn only_what_closing_something_mends_is_a_shortage() {
+        for (errno, expected) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::NOBUFS, true),
+            (Errno::NOMEM, true),
+            (Errno::CONNABORTED, false),
+            (Errno::NOENT, false),
+        ] {
+            assert_eq!(is_shortage(&errno.into()), expected, "{errno}");
+        }
+        assert!(!is_shortage(&io::ErrorKind::UnexpectedEof.into()));
+    }
+}
