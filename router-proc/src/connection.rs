@@ -6,7 +6,6 @@
 //! `settings.http`, kept on the loop's list.
 
 mod application;
-mod file;
 mod read;
 mod respond;
 mod spool;

@@ -9,7 +9,6 @@ mod under;
 use std::borrow::Cow;
 use std::io;
 use std::mem;
-use std::rc::Rc;
 
 use conf::{MimeTypes, Share, Template};
 use rustix::fs::FileType;
@@ -22,7 +21,7 @@ pub use opened_file::{ETag, OpenedFile};
 #[derive(Debug)]
 pub(crate) enum Served {
     /// This file is the answer.
-    File(Rc<OpenedFile>),
+    File(OpenedFile),
     /// The path is that of a directory; this is where it is with a slash behind it.
     Redirect(Vec<u8>),
     /// There is nothing; the status, unless there is a fallback.
@@ -104,7 +103,7 @@ fn try_path(
     };
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {
-            Ok(Served::File(Rc::new(OpenedFile::new(file, &stat, content_type.cloned()))))
+            Ok(Served::File(OpenedFile::new(file, &stat, content_type.cloned())))
         }
         FileType::Directory if !is_index => Ok(Served::Redirect(with_slash(ctx))),
         FileType::Directory

@@ -1,12 +1,15 @@
 //! Deciding about a complete request, and answering it.
 
-use super::write::WriteFailed;
+use std::os::fd::AsFd;
+
+use super::write::{SendFailed, WriteFailed};
 use super::{Buffers, Connection, Next};
 use crate::event_loop::LoopConf;
 use crate::http::{Delivery, HeadEnd, ResponseHead, write_error_page};
 use crate::routing::{
     self, ActionRef, Decision, RequestContext, RequestTimes, apply_response_headers, client_address,
 };
+use crate::static_files::OpenedFile;
 
 impl Connection {
     /// Answers the request in the buffers.
@@ -133,6 +136,32 @@ impl Connection {
         }
         let written = self.write_all(&buffers.out, conf.snapshot.http.send_timeout).await;
         next_after(written.is_ok(), delivery)
+    }
+
+    async fn respond_file(
+        &mut self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        client: &Client,
+        file: &OpenedFile,
+        action: Option<ActionRef>,
+    ) -> Next {
+        let facts = self.facts(buffers);
+        let delivery = Delivery::decide(facts, 200, Some(file.len));
+        buffers.out.clear();
+        buffers.fields.clear();
+        file.for_each_field(|name, value| buffers.fields.push(name, value));
+        let response = Response { status: 200, delivery, action };
+        if self.push_head(conf, buffers, client, response).is_err() {
+            return self.respond_error(conf, buffers, 500, Next::Close).await;
+        }
+        let len = if delivery.has_body { file.len } else { 0 };
+        let patience = conf.snapshot.http.send_timeout;
+        let sent = self.write_with_file(&buffers.out, file.file.as_fd(), 0, len, patience).await;
+        if sent == Err(SendFailed::File) {
+            unit_log::alert!(conn = self.number, "a file shrank or failed while it was sent");
+        }
+        next_after(sent.is_ok(), delivery)
     }
 }
 

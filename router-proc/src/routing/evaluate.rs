@@ -1,7 +1,6 @@
 //! Following a request from its listener to what is to be done about it.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 
 use conf::{MatchError, SocketAddress, Text};
 use thiserror::Error;
@@ -36,7 +35,7 @@ pub enum Decision<'t> {
     /// Answer with a file.
     File {
         /// The file.
-        file: Rc<OpenedFile>,
+        file: OpenedFile,
         /// The action.
         action: Option<ActionRef>,
     },

@@ -66,7 +66,7 @@ impl Router {
             }
             Decision::File { file, .. } => {
                 let content_type =
-                    file.content_type.as_ref().map_or("-".to_owned(), ToString::to_string);
+                    file.content_type.map_or("-".to_owned(), |text| text.to_string());
                 format!("file {} {content_type}", file.len)
             }
             Decision::Application { app, target, .. } => format!("app {} {target}", app.0),
