@@ -12,12 +12,12 @@
 #![warn(missing_docs)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
-mod browser;
 mod client;
 mod command;
 mod control;
 mod load;
 mod log;
+mod neighbour;
 mod place;
 mod ports;
 mod process;
@@ -29,12 +29,12 @@ mod unitd;
 mod venv;
 mod wait;
 
-pub use browser::Browser;
 pub use client::{Connection, LIMIT, Response, request};
 pub use command::{run, run_with_input, wait_for_end};
 pub use control::Answer;
 pub use load::{Load, Tally};
 pub use log::Log;
+pub use neighbour::{Neighbour, Site, server_program};
 pub use place::Place;
 pub use process::{Process, everything, process};
 pub use random::Random;

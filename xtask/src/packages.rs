@@ -17,10 +17,9 @@ pub(crate) enum Need {
     Procps,
     /// The load generator.
     Wrk,
-    /// The browser that pages are looked at with.
-    Chromium,
-    /// What tells it what to do.
-    ChromeDriver,
+    /// Servers whose reading of requests is compared with ours.
+    Nginx,
+    HaProxy,
 }
 
 impl Need {
@@ -31,8 +30,8 @@ impl Need {
             Self::Curl => "curl",
             Self::Procps => "procps",
             Self::Wrk => "wrk",
-            Self::Chromium => "chromium",
-            Self::ChromeDriver => "chromium-driver",
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
         }
     }
 
@@ -43,8 +42,8 @@ impl Need {
             Self::Curl => "curl",
             Self::Procps => "procps-ng",
             Self::Wrk => "wrk",
-            Self::Chromium => "chromium",
-            Self::ChromeDriver => "chromedriver",
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
         }
     }
 
@@ -54,7 +53,8 @@ impl Need {
             Self::Curl => "curl",
             Self::Procps => "procps-ng",
             Self::Wrk => "wrk",
-            Self::Chromium | Self::ChromeDriver => "chromium",
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
         }
     }
 
@@ -65,8 +65,8 @@ impl Need {
             Self::Curl => "curl",
             Self::Procps => "procps",
             Self::Wrk => "wrk",
-            Self::Chromium => "chromium",
-            Self::ChromeDriver => "chromium-chromedriver",
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
         }
     }
 }
@@ -129,8 +129,8 @@ fn is_absent(need: Need) -> bool {
         Need::Curl => !command::exists("curl"),
         Need::Procps => !command::exists("ps"),
         Need::Wrk => !command::exists("wrk"),
-        Need::Chromium => !command::exists("chromium"),
-        Need::ChromeDriver => !command::exists("chromedriver"),
+        Need::Nginx => !command::exists("nginx"),
+        Need::HaProxy => !command::exists("haproxy"),
     }
 }
 

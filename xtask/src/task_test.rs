@@ -33,8 +33,8 @@ pub(crate) fn set_up() -> Vec<Python> {
         Need::PythonDevelopment,
         Need::Curl,
         Need::Procps,
-        Need::Chromium,
-        Need::ChromeDriver,
+        Need::Nginx,
+        Need::HaProxy,
     ]);
     pythons::find_for_tests()
 }

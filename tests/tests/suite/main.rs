@@ -4,7 +4,6 @@
 
 mod api_table;
 mod bad_start;
-mod browser;
 mod certificates;
 mod check;
 mod command_line;
@@ -29,6 +28,7 @@ mod rotation;
 mod routing;
 mod schemathesis;
 mod signals;
+mod smuggling;
 mod startup;
 mod statics;
 mod survival;
