@@ -72,7 +72,7 @@ pub use pattern::{Literal, MatchError, Matcher, Pattern, PatternSet};
 pub use print::{escape, print_compact, print_pretty};
 pub use prune::{Pruned, prune};
 pub use read::{ParseError, Position, parse};
-pub use regex::{Regex, RegexError};
+pub use regex::{Regex, RegexError, RequiredTexts};
 pub use route::{Routes, Step};
 pub use settings::Settings;
 pub use settings::compression::{Compression, Compressor, ContentEncoding};

@@ -163,6 +163,18 @@ impl Literal {
         }
     }
 
+    /// The longest text that is in every matching subject, up to letter case if that is ignored.
+    pub fn longest(&self) -> &[u8] {
+        match &self.shape {
+            Shape::Exact(text) => text,
+            Shape::Wild { prefix, middles, suffix } => {
+                let middles = middles.iter().map(memmem::Finder::needle);
+                let ends = [prefix.as_bytes(), suffix.as_bytes()];
+                ends.into_iter().chain(middles).max_by_key(|text| text.len()).unwrap_or_default()
+            }
+        }
+    }
+
     /// Whether letter case is ignored.
     pub fn ignores_case(&self) -> bool {
         self.ignore_case

@@ -6,8 +6,11 @@
 //! refused, never misread.
 
 mod pcre;
+mod required;
 
 use std::fmt;
+
+pub use required::RequiredTexts;
 
 use crate::text::Text;
 
@@ -82,6 +85,20 @@ impl Regex {
     /// The pattern as it was written.
     pub fn source(&self) -> &Text {
         &self.source
+    }
+
+    /// Whether [`Self::is_match`] gives an answer for every subject.
+    pub fn is_infallible(&self) -> bool {
+        matches!(self.engine, Engine::Linear(_))
+    }
+
+    /// What a subject needs to have in it, if that can be told. Nothing is told of a pattern that
+    /// may fail: no subject may be kept from it.
+    pub fn required_texts(&self) -> Option<RequiredTexts> {
+        match &self.engine {
+            Engine::Linear(regex) => RequiredTexts::of(regex.as_str()),
+            Engine::Backtracking(_) => None,
+        }
     }
 
     /// Whether the pattern is found anywhere in the subject.

@@ -1,7 +1,9 @@
 //! Packages of the operating system: installed where that is possible, named where it is not.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 
 use crate::command;
 
@@ -21,6 +23,9 @@ pub(crate) enum Need {
     Chromium,
     /// What tells it what to do.
     ChromeDriver,
+    /// Servers whose reading of requests is compared with ours.
+    Nginx,
+    HaProxy,
 }
 
 impl Need {
@@ -33,6 +38,8 @@ impl Need {
             Self::Wrk => "wrk",
             Self::Chromium => "chromium",
             Self::ChromeDriver => "chromium-driver",
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
         }
     }
 
@@ -45,6 +52,8 @@ impl Need {
             Self::Wrk => "wrk",
             Self::Chromium => "chromium",
             Self::ChromeDriver => "chromedriver",
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
         }
     }
 
@@ -55,6 +64,8 @@ impl Need {
             Self::Procps => "procps-ng",
             Self::Wrk => "wrk",
             Self::Chromium | Self::ChromeDriver => "chromium",
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
         }
     }
 
@@ -67,6 +78,8 @@ impl Need {
             Self::Wrk => "wrk",
             Self::Chromium => "chromium",
             Self::ChromeDriver => "chromium-chromedriver",
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
         }
     }
 }
@@ -97,7 +110,37 @@ pub(crate) fn ensure(needs: &[Need]) {
     }
 }
 
+/// What the package tools ask before they start a service (`invoke-rc.d`(8)).
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Keeps the services of packages that are being installed from starting: the tests start the
+/// servers they need themselves, and nobody asked for others.
+struct NoServices {
+    is_ours: bool,
+}
+
+impl NoServices {
+    fn begin() -> Self {
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(SERVICE_POLICY)
+            .and_then(|mut file| file.write_all(b"#!/bin/sh\nexit 101\n"));
+        Self { is_ours: written.is_ok() }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.is_ours && fs::remove_file(SERVICE_POLICY).is_err() {
+            println!("{SERVICE_POLICY} could not be removed: no service starts while it is there");
+        }
+    }
+}
+
 fn install_debian(names: &[&str]) -> anyhow::Result<()> {
+    let _no_services = NoServices::begin();
     let apt = || {
         let mut command = command::program("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive");
@@ -131,6 +174,8 @@ fn is_absent(need: Need) -> bool {
         Need::Wrk => !command::exists("wrk"),
         Need::Chromium => !command::exists("chromium"),
         Need::ChromeDriver => !command::exists("chromedriver"),
+        Need::Nginx => !command::exists("nginx"),
+        Need::HaProxy => !command::exists("haproxy"),
     }
 }
 

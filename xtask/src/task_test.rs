@@ -35,6 +35,8 @@ pub(crate) fn set_up() -> Vec<Python> {
         Need::Procps,
         Need::Chromium,
         Need::ChromeDriver,
+        Need::Nginx,
+        Need::HaProxy,
     ]);
     pythons::find_for_tests()
 }

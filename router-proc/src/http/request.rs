@@ -77,6 +77,8 @@ struct KnownFields {
     has_host: bool,
     content_length: Option<u64>,
     transfer_encoding: TransferEncoding,
+    /// Whether any `Connection` had `close` in it, whatever came behind.
+    close_requested: bool,
     upgrade_requested: bool,
     upgrade_websocket: bool,
     websocket_version_13: bool,
@@ -500,10 +502,12 @@ impl RequestHead {
     }
 
     fn connection_field(&mut self, value: &[u8]) {
-        if contains_ignore_case(value, b"close") {
+        // RFC 9112, 9.6: nothing behind a request that says so may be read as another one. So no
+        // `keep-alive`, in the same field or a later one, takes it back.
+        self.known.close_requested |= contains_ignore_case(value, b"close");
+        if self.known.close_requested {
             self.keep_alive = false;
-        }
-        if contains_ignore_case(value, b"keep-alive") {
+        } else if contains_ignore_case(value, b"keep-alive") {
             self.keep_alive = true;
         }
         if contains_ignore_case(value, b"upgrade") {

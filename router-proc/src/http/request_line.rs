@@ -15,7 +15,8 @@ pub enum RequestLineStep {
         /// The offset behind its line end.
         end: usize,
     },
-    /// Not a request line of ours: 400, or 505 with the parts of the line.
+    /// Not a request line of ours: 400, or 505 with the parts of the line. CONNECT is none: a success
+    /// would turn the connection into a tunnel for everybody else.
     Error(u16, Option<RequestLine>),
 }
 
@@ -208,9 +209,14 @@ impl RequestLineScanner {
         }
         // The target begins with a slash, so at least that is left.
         let target_len = before.iter().rposition(|&octet| octet != b' ').map_or(0, |at| at + 1);
+        let method = Span::new(self.start, self.method_end);
+        let target = before.get(..target_len).unwrap_or_default();
+        if names_a_version(target) || method.of(buf) == b"CONNECT" {
+            return RequestLineStep::Error(400, None);
+        }
         let line = RequestLine {
             line: Span::new(self.start, self.line_end),
-            method: Span::new(self.start, self.method_end),
+            method,
             target: Span::new(self.target_start, self.target_start + target_len),
             version: Span::new(self.line_end - VERSION_LEN, self.line_end),
             minor: minor - b'0',
@@ -220,6 +226,16 @@ impl RequestLineScanner {
             _ => RequestLineStep::Error(505, Some(line)),
         }
     }
+}
+
+/// Whether something in the target could be taken for the version of the request, as by those who
+/// read a line up to its first version. Other blanks in a target are only odd.
+fn names_a_version(target: &[u8]) -> bool {
+    const NAME: &[u8] = b"HTTP/";
+    memchr::memchr2_iter(b' ', b'\t', target).any(|at| {
+        let behind = target.get(at + 1..at + 1 + NAME.len());
+        behind.is_some_and(|behind| behind.eq_ignore_ascii_case(NAME))
+    })
 }
 
 #[cfg(test)]
@@ -254,8 +270,8 @@ mod tests {
             ("-- / HTTP/1.1\r\n", ("--", "/", 1)),
             ("GET   /a   HTTP/1.1\r\n", ("GET", "/a", 1)),
             ("GET /a b HTTP/1.1\r\n", ("GET", "/a b", 1)),
-            ("GET /a HTTP/1.1 HTTP/1.1\r\n", ("GET", "/a HTTP/1.1", 1)),
-            ("GET /a HTTP/2.0 HTTP/1.1\r\n", ("GET", "/a HTTP/2.0", 1)),
+            ("GET /a /HTTP/1.0 HTTP/1.1\r\n", ("GET", "/a /HTTP/1.0", 1)),
+            ("GET /aHTTP/1.0 HTTP HTTP/1.1\r\n", ("GET", "/aHTTP/1.0 HTTP", 1)),
             ("GET /a\tb\u{1}\u{7f}\u{e4} HTTP/1.1\r\n", ("GET", "/a\tb\u{1}\u{7f}\u{e4}", 1)),
             ("GET //x?a#b HTTP/1.1\r\n", ("GET", "//x?a#b", 1)),
         ] {
@@ -290,6 +306,12 @@ mod tests {
             "GET * HTTP/1.1\r\n",
             "GET http://a/ HTTP/1.1\r\n",
             "CONNECT a:1 HTTP/1.1\r\n",
+            "CONNECT /a HTTP/1.1\r\n",
+            "GET /a HTTP/1.1 HTTP/1.1\r\n",
+            "GET /a HTTP/1.0  HTTP/1.1\r\n",
+            "GET /a http/x HTTP/1.1\r\n",
+            "GET /a\tHTTP/2.0 HTTP/1.1\r\n",
+            "GET /a b c HTTP/ HTTP/1.1\r\n",
             "GET a HTTP/1.1\r\n",
             "GET \t/ HTTP/1.1\r\n",
             "GET /\r\n",

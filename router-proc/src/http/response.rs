@@ -1,5 +1,6 @@
 //! Responses turned into octets: head, framing, error pages.
 
+use super::field::is_field_name;
 use super::request::{RequestFacts, Version};
 use super::scan::{find_control, parse_decimal, push_decimal};
 use super::status::{push_status_line, status_digits};
@@ -130,11 +131,13 @@ impl<'a> ResponseHead<'a> {
     ///
     /// Framing is ours alone: a `Transfer-Encoding` is dropped, as is every `Content-Length` but the
     /// first that agrees with the delivery. A line break or NUL in a value becomes a space, and a
-    /// field whose name has control octets or a colon, or is empty, is dropped: neither may begin
-    /// another line.
+    /// field whose name is none is dropped: neither may begin another line, and what looks like a
+    /// length to some (`Content-Length : 5`) must not be there at all.
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
+        if !is_field_name(name) {
+            return;
+        }
         match name.len() {
-            0 => return,
             4 if name.eq_ignore_ascii_case(b"date") => self.has_date = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let agrees = match self.delivery.framing {
@@ -148,9 +151,6 @@ impl<'a> ResponseHead<'a> {
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => return,
             _ => {}
-        }
-        if find_control(name, 0).is_some() || name.contains(&b':') {
-            return;
         }
         self.out.extend_from_slice(name);
         self.out.extend_from_slice(b": ");

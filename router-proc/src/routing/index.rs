@@ -1,14 +1,17 @@
 //! Which steps of a route can be for a request at all, found by its host and path, so that routes
 //! of a thousand steps do not cost a thousand comparisons.
 //!
-//! A step that is for certain exact hosts, or for exact paths or paths with certain beginnings, is
-//! kept under these keys; a request looks its own up and tries the steps found, merged in order with
-//! those that have no keys. A step not found would not have matched, and could not have failed.
+//! A step that is for certain exact hosts or paths, for paths with certain beginnings, or for hosts
+//! or paths that have certain texts in them, as the wildcards and regular expressions of the step
+//! ask for, is kept under these keys; a request looks its own up and tries the steps found, merged in
+//! order with those that have no keys. A step not found would not have matched, and could not have
+//! failed.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use conf::{Match, Matcher, Pattern, PatternSet, Template, Text};
+use aho_corasick::AhoCorasick;
+use conf::{Literal, Match, Matcher, Pattern, PatternSet, Template, Text};
 
 /// With fewer steps that have keys, trying all is cheaper.
 const KEYED_STEPS_MIN: usize = 8;
@@ -26,6 +29,8 @@ pub(super) struct StepIndex {
     beginnings: KeyTable,
     /// The lengths that keys of `beginnings` have, ascending.
     beginning_lens: Vec<usize>,
+    host_parts: PartTable,
+    path_parts: PartTable,
 }
 
 impl StepIndex {
@@ -58,12 +63,19 @@ impl StepIndex {
                         index.beginnings.add(text, step);
                         index.beginning_lens.push(text.len());
                     }
+                    Key::HostPart(text) => index.host_parts.add(text, step),
+                    Key::PathPart(text) => index.path_parts.add(text, step),
                 }
             }
         }
         index.beginning_lens.sort_unstable();
         index.beginning_lens.dedup();
-        (keyed_steps >= KEYED_STEPS_MIN).then_some(index)
+        if keyed_steps < KEYED_STEPS_MIN {
+            return None;
+        }
+        index.host_parts.finish()?;
+        index.path_parts.finish()?;
+        Some(index)
     }
 
     /// The steps to try, in order; nothing if all must be.
@@ -73,6 +85,8 @@ impl StepIndex {
         if !self.hosts.is_empty() {
             found.add(self.hosts.get(Fingerprint::of(host), host))?;
         }
+        self.host_parts.find(host, &mut found)?;
+        self.path_parts.find(path, &mut found)?;
         if self.paths.is_empty() && self.beginnings.is_empty() {
             return Some(found);
         }
@@ -129,6 +143,8 @@ enum Key {
     Host(Text),
     Path(Text),
     Beginning(Text),
+    HostPart(Text),
+    PathPart(Text),
 }
 
 /// What a step is for; no list where it may be for anything else.
@@ -149,8 +165,16 @@ fn host_keys(matching: &Match) -> Option<Vec<Key>> {
         return None;
     }
     let hosts = matching.host.as_ref().filter(|hosts| is_infallible(hosts))?;
-    let is_limited = hosts.positive().is_empty() && !hosts.exact().is_empty();
-    is_limited.then(|| hosts.exact().iter().cloned().map(Key::Host).collect())
+    let mut keys: Vec<Key> = hosts.exact().iter().cloned().map(Key::Host).collect();
+    for pattern in hosts.positive() {
+        match pattern.matcher() {
+            Matcher::Literal(literal) => keys.push(Key::HostPart(part(literal)?)),
+            Matcher::Regex(regex) => {
+                keys.extend(regex.required_texts()?.any_of.into_iter().map(Key::HostPart));
+            }
+        }
+    }
+    (!keys.is_empty()).then_some(keys)
 }
 
 /// The paths, or beginnings of paths, a step is for; nothing as above.
@@ -159,15 +183,28 @@ fn path_keys(matching: &Match) -> Option<Vec<Key>> {
         return None;
     }
     let paths = matching.uri.as_ref().filter(|paths| is_infallible(paths))?;
-    let exact = paths.exact().iter().cloned().map(|text| Some(Key::Path(text)));
-    let beginnings = paths.positive().iter().map(|pattern| match pattern.matcher() {
-        Matcher::Literal(literal) if !literal.prefix().is_empty() && !literal.ignores_case() => {
-            Some(Key::Beginning(literal.prefix().clone()))
+    let mut keys: Vec<Key> = paths.exact().iter().cloned().map(Key::Path).collect();
+    for pattern in paths.positive() {
+        match pattern.matcher() {
+            // A beginning is looked up at less cost than a part, but all paths begin with a slash.
+            Matcher::Literal(literal) if literal.prefix().len() > 1 && !literal.ignores_case() => {
+                keys.push(Key::Beginning(literal.prefix().clone()));
+            }
+            Matcher::Literal(literal) => keys.push(Key::PathPart(part(literal)?)),
+            Matcher::Regex(regex) => {
+                let texts = regex.required_texts()?;
+                let key = if texts.at_start { Key::Beginning } else { Key::PathPart };
+                keys.extend(texts.any_of.into_iter().map(key));
+            }
         }
-        Matcher::Literal(_) | Matcher::Regex(_) => None,
-    });
-    let keys: Vec<Key> = exact.chain(beginnings).collect::<Option<_>>()?;
+    }
     (!keys.is_empty()).then_some(keys)
+}
+
+/// What every subject of a pattern has in it; nothing where that would be in most subjects.
+fn part(literal: &Literal) -> Option<Text> {
+    let text = literal.longest();
+    (text.len() > 1 && !literal.ignores_case()).then(|| text.into())
 }
 
 /// Whether what is evaluated before host and path can fail, which must not be missed.
@@ -177,8 +214,11 @@ fn may_fail_at_once(matching: &Match) -> bool {
 }
 
 fn is_infallible(patterns: &PatternSet) -> bool {
-    let is_literal = |pattern: &Pattern| matches!(pattern.matcher(), Matcher::Literal(_));
-    patterns.negative().iter().chain(patterns.positive()).all(is_literal)
+    let is_infallible = |pattern: &Pattern| match pattern.matcher() {
+        Matcher::Literal(_) => true,
+        Matcher::Regex(regex) => regex.is_infallible(),
+    };
+    patterns.negative().iter().chain(patterns.positive()).all(is_infallible)
 }
 
 /// Steps by key.
@@ -213,6 +253,56 @@ impl KeyTable {
         let bucket = self.buckets.get(&fingerprint.0).map_or(&[][..], Vec::as_slice);
         let found = bucket.iter().find(|entry| *entry.key == *key);
         found.map_or(&[], |entry| &entry.steps)
+    }
+}
+
+/// Steps by texts that are anywhere in what a request has.
+#[derive(Debug, Default)]
+struct PartTable {
+    texts: Vec<Text>,
+    /// For each of the texts.
+    steps: Vec<Vec<u32>>,
+    places: HashMap<Text, usize>,
+    automaton: Option<AhoCorasick>,
+}
+
+impl PartTable {
+    /// Steps must be added in order.
+    fn add(&mut self, text: &Text, step: u32) {
+        let place = *self.places.entry(text.clone()).or_insert(self.steps.len());
+        match self.steps.get_mut(place) {
+            Some(steps) if steps.last() == Some(&step) => {}
+            Some(steps) => steps.push(step),
+            None => {
+                self.texts.push(text.clone());
+                self.steps.push(vec![step]);
+            }
+        }
+    }
+
+    /// Makes ready what was added; nothing if there is too much of it.
+    fn finish(&mut self) -> Option<()> {
+        self.places = HashMap::new();
+        let texts = std::mem::take(&mut self.texts);
+        if !texts.is_empty() {
+            self.automaton = Some(AhoCorasick::new(&texts).ok()?);
+        }
+        Some(())
+    }
+
+    /// Adds the steps whose text is in the subject.
+    fn find<'a>(&'a self, subject: &[u8], found: &mut Candidates<'a>) -> Option<()> {
+        let Some(automaton) = &self.automaton else { return Some(()) };
+        let before = found.len;
+        for hit in automaton.find_overlapping_iter(subject) {
+            let steps = self.steps.get(hit.pattern().as_usize()).map_or(&[][..], Vec::as_slice);
+            // A text may be there more than once.
+            let known = found.lists.get(before..found.len).unwrap_or_default();
+            if !known.iter().any(|known| std::ptr::eq(*known, steps)) {
+                found.add(steps)?;
+            }
+        }
+        Some(())
     }
 }
 

@@ -30,6 +30,7 @@ mod rotation;
 mod routing;
 mod schemathesis;
 mod signals;
+mod smuggling;
 mod startup;
 mod statics;
 mod survival;

@@ -59,6 +59,40 @@ fn a_thousand_steps_are_looked_up() {
     assert_eq!(indexed.outcome(&mut Request::get("/exact/1")), "return 204");
 }
 
+/// What the index gives for a request, whether it matches or not.
+fn candidates(router: &Router, host: &str, path: &str) -> Vec<usize> {
+    let index = router.table.route(0).index.as_ref().unwrap();
+    index.candidates(host.as_bytes(), path.as_bytes()).unwrap().collect()
+}
+
+#[test]
+fn a_thousand_regular_expressions_are_filtered_by_their_texts() {
+    let mut steps = String::from("[");
+    for number in 0..1000 {
+        let matching = match number % 4 {
+            0 => format!(r#""uri":"~^/start{number:03}/[0-9]+$""#),
+            1 => format!(r#""uri":"~/[a-z]+/end{number:03}$""#),
+            2 => format!(r#""host":"~^([a-z]+)\\.h{number:03}\\.example$""#),
+            _ => format!(r#""host":"*.w{number:03}.example","uri":"*.php""#),
+        };
+        steps += &format!(r#"{{"match":{{{matching}}},"action":{{"return":{number}}}}},"#);
+    }
+    steps += r#"{"action":{"return":204}}]"#;
+    let (indexed, linear) = both(&steps);
+    for (host, path, tried) in [
+        ("none", "/start500/12", vec![500, 1000]),
+        ("none", "/start501/12", vec![1000]),
+        ("none", "/x/end501", vec![501, 1000]),
+        ("a.h502.example", "/", vec![502, 1000]),
+        ("a.w503.example", "/index.php", vec![503, 1000]),
+        ("a.w503.example", "/start500/1/x/end501", vec![500, 501, 503, 1000]),
+    ] {
+        assert_eq!(candidates(&indexed, host, path), tried, "{host} {path}");
+        let mut request = Request::new(&format!("GET {path}"), &[&format!("Host: {host}")]);
+        assert_eq!(indexed.outcome(&mut request), linear.outcome(&mut request), "{host} {path}");
+    }
+}
+
 #[test]
 fn few_steps_are_read_through() {
     let steps = r#"[{"match":{"uri":"/a"},"action":{"return":200}}]"#;
@@ -117,8 +151,13 @@ fn patterns(prefix: &'static str) -> impl Strategy<Value = String> {
     let pattern = prop_oneof![
         8 => literal.clone(),
         2 => literal.prop_map(|literal| format!("!{literal}")),
-        1 => "[ab]{1,2}".prop_map(|text| format!("~{text}")),
+        2 => "(\\^/?)?[ab]{1,3}(\\$)?".prop_map(|text| format!("~{text}")),
+        1 => "[ab]{2}\\|[ab]{1,2}".prop_map(|text| format!("~{text}")),
+        1 => "\\(\\?i\\)[ab]{2}".prop_map(|text| format!("~{text}")),
+        1 => "\\[ab\\][ab]{1,2}".prop_map(|text| format!("~{text}")),
+        1 => "\\*[ab]{2}\\*[ab]{0,2}".prop_map(|text| text),
         1 => Just("*".to_owned()),
+        1 => Just("~(?=a)ab".to_owned()),
     ];
     prop_oneof![
         3 => pattern.clone().prop_map(|pattern| format!("\"{pattern}\"")),
@@ -145,7 +184,7 @@ proptest! {
     #[test]
     fn index_and_reading_through_agree(
         steps in prop::collection::vec(step(), 0..40),
-        requests in prop::collection::vec(("/[ab]{0,4}", "[ab]{0,3}"), 1..20),
+        requests in prop::collection::vec(("/[abAB]{0,5}", "[ab]{0,4}"), 1..20),
     ) {
         let steps: Vec<String> = steps
             .iter()
