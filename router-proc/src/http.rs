@@ -13,6 +13,8 @@ pub mod date;
 pub mod field;
 pub mod head_parser;
 pub mod host;
+pub mod precondition;
+pub mod range;
 pub mod request;
 pub mod request_line;
 pub mod response;
@@ -26,7 +28,7 @@ pub use head_parser::{HeadParser, ParseStatus, Phase, parse_head};
 pub use request::{Field, RequestBody, RequestFacts, RequestHead, Version};
 pub use response::{
     BodyEncoder, BodyEnd, Delivery, Framing, HeadEnd, ResponseHead, ServerField, write_error_page,
-    write_idle_timeout,
+    write_error_page_with, write_idle_timeout,
 };
 pub use status::reason_phrase;
 pub use target::normalise_target;

@@ -3,7 +3,7 @@
 use super::write::WriteFailed;
 use super::{Buffers, Connection, Next};
 use crate::event_loop::LoopConf;
-use crate::http::{Delivery, HeadEnd, ResponseHead, write_error_page};
+use crate::http::{Delivery, HeadEnd, ResponseHead, write_error_page_with};
 use crate::routing::{
     self, ActionRef, Decision, RequestContext, RequestTimes, apply_response_headers, client_address,
 };
@@ -66,6 +66,18 @@ impl Connection {
         status: u16,
         otherwise: Next,
     ) -> Next {
+        self.respond_error_with(conf, buffers, status, otherwise, &[]).await
+    }
+
+    /// As [`Self::respond_error`], with fields that say more about the error.
+    pub(super) async fn respond_error_with(
+        &mut self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        status: u16,
+        otherwise: Next,
+        fields: &[(&[u8], &[u8])],
+    ) -> Next {
         let facts = match otherwise {
             Next::Linger => self.facts(buffers).closing(),
             Next::KeepAlive | Next::Close => self.facts(buffers),
@@ -73,7 +85,7 @@ impl Connection {
         buffers.out.clear();
         let date = self.event_loop.clock.date();
         let end = self.head_end(conf, &date);
-        let delivery = write_error_page(&mut buffers.out, status, facts, &end);
+        let delivery = write_error_page_with(&mut buffers.out, status, facts, &end, fields);
         let patience = conf.snapshot.http.send_timeout;
         match self.write_all(&buffers.out, patience).await {
             Err(WriteFailed) => Next::Close,
@@ -95,26 +107,23 @@ impl Connection {
         client: &Client,
         response: Response,
     ) -> Result<(), HeaderFailed> {
-        let Response { status, delivery, action } = response;
-        if conf.snapshot.routes.changes_response(action, status) {
-            let mut fields = std::mem::take(&mut buffers.fields);
-            let applied = apply_response_headers(
-                &conf.snapshot.routes,
-                action,
-                &mut client.context(buffers),
-                status,
-                delivery,
-                &mut fields,
-            );
-            buffers.fields = fields;
-            applied.map_err(|_| HeaderFailed)?;
-        }
+        edit_fields(conf, buffers, client, response)?;
+        self.push_edited_head(conf, buffers, response);
+        Ok(())
+    }
+
+    /// Writes the head for `buffers.fields` as they are into `buffers.out`.
+    pub(super) fn push_edited_head(
+        &self,
+        conf: &LoopConf,
+        buffers: &mut Buffers,
+        response: Response,
+    ) {
         let date = self.event_loop.clock.date();
         let end = self.head_end(conf, &date);
-        let mut head = ResponseHead::begin(&mut buffers.out, status, delivery);
+        let mut head = ResponseHead::begin(&mut buffers.out, response.status, response.delivery);
         buffers.fields.write_to(&mut head);
         head.finish(&end);
-        Ok(())
     }
 
     async fn respond_empty(
@@ -171,6 +180,25 @@ pub(super) struct Response {
 /// A configured response header could not be evaluated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeaderFailed;
+
+/// Applies the configured `response_headers` to `buffers.fields`. `Err`: a field's template failed.
+pub(super) fn edit_fields(
+    conf: &LoopConf,
+    buffers: &mut Buffers,
+    client: &Client,
+    response: Response,
+) -> Result<(), HeaderFailed> {
+    let Response { status, delivery, action } = response;
+    let routes = &conf.snapshot.routes;
+    if !routes.changes_response(action, status) {
+        return Ok(());
+    }
+    let mut fields = std::mem::take(&mut buffers.fields);
+    let context = &mut client.context(buffers);
+    let applied = apply_response_headers(routes, action, context, status, delivery, &mut fields);
+    buffers.fields = fields;
+    applied.map_err(|_| HeaderFailed)
+}
 
 /// What becomes of the connection after a response.
 pub(super) fn next_after(is_sent: bool, delivery: Delivery) -> Next {

@@ -224,9 +224,23 @@ pub fn write_error_page(
     request: RequestFacts,
     end: &HeadEnd<'_>,
 ) -> Delivery {
+    write_error_page_with(out, status, request, end, &[])
+}
+
+/// As [`write_error_page`], with fields that say more about the error.
+pub fn write_error_page_with(
+    out: &mut Vec<u8>,
+    status: u16,
+    request: RequestFacts,
+    end: &HeadEnd<'_>,
+    fields: &[(&[u8], &[u8])],
+) -> Delivery {
     let delivery = Delivery::decide(request, status, Some(ERROR_PAGE_LEN as u64));
     let mut head = ResponseHead::begin(out, status, delivery);
     head.field(b"Content-Type", b"text/html");
+    for (name, value) in fields {
+        head.field(name, value);
+    }
     head.finish(end);
     if delivery.has_body {
         out.extend_from_slice(&error_page(status));

@@ -47,7 +47,7 @@ impl ResponseFields {
     }
 
     /// Gives the first field of that name another value, or appends a field.
-    fn set(&mut self, name: &[u8], value: &[u8]) {
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
         match self.position(name) {
             None => self.push(name, value),
             Some(at) => {

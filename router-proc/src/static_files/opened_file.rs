@@ -8,7 +8,8 @@ use rustix::fs::Stat;
 
 use crate::http::http_date;
 
-/// A regular file to answer with.
+/// A regular file to answer with. What responses say about it is made once, as it may be the answer
+/// to many requests.
 #[derive(Debug)]
 pub struct OpenedFile {
     /// The file, open for reading.
@@ -17,6 +18,10 @@ pub struct OpenedFile {
     pub len: u64,
     /// When it was last changed, in seconds since 1970.
     pub mtime: i64,
+    /// The same, as HTTP writes it.
+    pub last_modified: [u8; 29],
+    /// The tag of this version of it.
+    pub etag: ETag,
     /// Its MIME type, if that is known.
     pub content_type: Option<Text>,
 }
@@ -32,6 +37,16 @@ impl ETag {
     /// Two numbers of sixteen digits, a dash and the quotes.
     const LEN_MAX: usize = 35;
 
+    /// The tag of a file that was changed at that time and has that length.
+    pub fn of_file(mtime: i64, len: u64) -> ETag {
+        let mut octets = [0; ETag::LEN_MAX];
+        let mut room = &mut octets[..];
+        // The longest tag fits.
+        let _ = write!(room, "\"{mtime:x}-{len:x}\"");
+        let len = ETag::LEN_MAX - room.len();
+        ETag { octets, len }
+    }
+
     /// The octets of the tag.
     pub fn as_bytes(&self) -> &[u8] {
         self.octets.get(..self.len).unwrap_or_default()
@@ -41,31 +56,10 @@ impl ETag {
 impl OpenedFile {
     pub(super) fn new(file: OwnedFd, stat: &Stat, content_type: Option<Text>) -> OpenedFile {
         let len = u64::try_from(stat.st_size).unwrap_or(0);
-        OpenedFile { file, len, mtime: stat.st_mtime, content_type }
-    }
-
-    /// The tag of this version of the file.
-    pub fn etag(&self) -> ETag {
-        let mut octets = [0; ETag::LEN_MAX];
-        let mut room = &mut octets[..];
-        // The longest tag fits.
-        let _ = write!(room, "\"{:x}-{:x}\"", self.mtime, self.len);
-        let len = ETag::LEN_MAX - room.len();
-        ETag { octets, len }
-    }
-
-    /// When it was last changed, as HTTP writes it.
-    pub fn last_modified(&self) -> [u8; 29] {
-        http_date(u64::try_from(self.mtime).unwrap_or(0))
-    }
-
-    /// Hands over the fields that describe the file, in order.
-    pub fn for_each_field(&self, mut field: impl FnMut(&[u8], &[u8])) {
-        field(b"Last-Modified", &self.last_modified());
-        field(b"ETag", self.etag().as_bytes());
-        if let Some(content_type) = &self.content_type {
-            field(b"Content-Type", content_type);
-        }
+        let mtime = stat.st_mtime;
+        let last_modified = http_date(u64::try_from(mtime).unwrap_or(0));
+        let etag = ETag::of_file(mtime, len);
+        OpenedFile { file, len, mtime, last_modified, etag, content_type }
     }
 }
 
@@ -73,38 +67,15 @@ impl OpenedFile {
 mod tests {
     use super::*;
 
-    fn file(len: u64, mtime: i64, content_type: Option<&str>) -> OpenedFile {
-        let file = std::fs::File::open("/dev/null").unwrap().into();
-        OpenedFile { file, len, mtime, content_type: content_type.map(Text::from) }
-    }
-
-    #[test]
-    fn fields_come_in_order_with_the_date_in_utc() {
-        let mut fields = Vec::new();
-        file(0x1F0, 784_111_777, Some("text/html")).for_each_field(|name, value| {
-            fields.push((
-                String::from_utf8(name.to_vec()).unwrap(),
-                String::from_utf8(value.to_vec()).unwrap(),
-            ));
-        });
-        let expected = [
-            ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
-            ("ETag", "\"2ebc98a1-1f0\""),
-            ("Content-Type", "text/html"),
-        ];
-        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(fields, expected);
-    }
-
     #[test]
     fn tags_are_unpadded_and_fit_whatever_the_numbers() {
         for (len, mtime, tag) in [
             (0, 0, "\"0-0\""),
             (10, 255, "\"ff-a\""),
+            (0x1F0, 784_111_777, "\"2ebc98a1-1f0\""),
             (u64::MAX, -1, "\"ffffffffffffffff-ffffffffffffffff\""),
         ] {
-            assert_eq!(file(len, mtime, None).etag().as_bytes(), tag.as_bytes());
+            assert_eq!(ETag::of_file(mtime, len).as_bytes(), tag.as_bytes());
         }
-        assert_eq!(&file(1, -5, None).last_modified(), b"Thu, 01 Jan 1970 00:00:00 GMT");
     }
 }
