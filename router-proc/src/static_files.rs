@@ -2,6 +2,7 @@
 //!
 //! A file is looked for, opened and looked at; who sends it is not decided here.
 
+mod file_cache;
 mod open;
 mod opened_file;
 mod under;
@@ -15,6 +16,7 @@ use conf::{MimeTypes, Share, Template};
 use rustix::fs::FileType;
 
 use crate::routing::{EvaluationError, RequestContext, ResponseFacts, encode_path, variables};
+pub use file_cache::FileCache;
 use open::{Fault, Place};
 pub use opened_file::{ETag, OpenedFile};
 
@@ -35,6 +37,7 @@ pub(crate) enum Served {
 pub(crate) fn serve(
     share: &Share,
     mime_types: &MimeTypes,
+    files: &FileCache,
     ctx: &mut RequestContext<'_>,
 ) -> Result<Served, EvaluationError> {
     if !matches!(ctx.head.method(), b"GET" | b"HEAD") {
@@ -47,75 +50,98 @@ pub(crate) fn serve(
     };
     let chroot = (!chroot.is_empty()).then_some(&*chroot);
     let mut path = mem::take(&mut ctx.cache.path);
-    let result = try_paths(share, mime_types, chroot, ctx, &mut path);
+    let search = Search { share, mime_types, chroot, files };
+    let result = search.try_paths(ctx, &mut path);
     ctx.cache.path = path;
     result
 }
 
-fn try_paths(
-    share: &Share,
-    mime_types: &MimeTypes,
-    chroot: Option<&[u8]>,
-    ctx: &mut RequestContext<'_>,
-    path: &mut Vec<u8>,
-) -> Result<Served, EvaluationError> {
-    let mut status = 404;
-    for template in &share.paths {
-        path.clear();
-        variables::expand(template, ctx, &ResponseFacts::default(), b"", path)?;
-        match try_path(share, mime_types, chroot, ctx, path)? {
-            Served::Refused(refusal) => status = refusal,
-            served @ (Served::File(_) | Served::Redirect(_) | Served::Failed) => return Ok(served),
-        }
-    }
-    Ok(Served::Refused(status))
+/// The search for the file of one request.
+struct Search<'a> {
+    share: &'a Share,
+    mime_types: &'a MimeTypes,
+    chroot: Option<&'a [u8]>,
+    files: &'a FileCache,
 }
 
-fn try_path(
-    share: &Share,
-    mime_types: &MimeTypes,
-    chroot: Option<&[u8]>,
-    ctx: &RequestContext<'_>,
-    path: &mut Vec<u8>,
-) -> Result<Served, EvaluationError> {
-    let is_index = path.ends_with(b"/");
-    let content_type = if is_index {
-        path.extend_from_slice(&share.index);
-        mime_types.of_path(&share.index)
-    } else {
-        mime_types.of_path(path)
-    };
-    // The system would cut a path short at a NUL, and open another file than was asked for.
-    if path.is_empty() || memchr::memchr(0, path).is_some() {
-        return Ok(Served::Refused(404));
-    }
-    if !is_index && !share.types.matches(content_type.map_or(b"", |text| text.as_bytes()))? {
-        return Ok(Served::Refused(403));
-    }
-    let place = Place {
-        path,
-        chroot,
-        follow_symlinks: share.follow_symlinks,
-        traverse_mounts: share.traverse_mounts,
-    };
-    let (file, stat) = match place.open() {
-        Ok(opened) => opened,
-        Err(fault) => return Ok(refuse(&place, &fault, ctx)),
-    };
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {
-            Ok(Served::File(Rc::new(OpenedFile::new(file, &stat, content_type.cloned()))))
+impl Search<'_> {
+    fn try_paths(
+        &self,
+        ctx: &mut RequestContext<'_>,
+        path: &mut Vec<u8>,
+    ) -> Result<Served, EvaluationError> {
+        let mut status = 404;
+        for template in &self.share.paths {
+            path.clear();
+            variables::expand(template, ctx, &ResponseFacts::default(), b"", path)?;
+            match self.try_path(ctx, path)? {
+                Served::Refused(refusal) => status = refusal,
+                served @ (Served::File(_) | Served::Redirect(_) | Served::Failed) => {
+                    return Ok(served);
+                }
+            }
         }
-        FileType::Directory if !is_index => Ok(Served::Redirect(with_slash(ctx))),
-        FileType::Directory
-        | FileType::Symlink
-        | FileType::Fifo
-        | FileType::Socket
-        | FileType::CharacterDevice
-        | FileType::BlockDevice
-        | FileType::Unknown => {
-            unit_log::error!(conn = ctx.conn, "\"{}\" is not a regular file", place.shown());
-            Ok(Served::Refused(404))
+        Ok(Served::Refused(status))
+    }
+
+    fn try_path(
+        &self,
+        ctx: &RequestContext<'_>,
+        path: &mut Vec<u8>,
+    ) -> Result<Served, EvaluationError> {
+        let Search { share, mime_types, chroot, files } = *self;
+        let is_index = path.ends_with(b"/");
+        let content_type = if is_index {
+            path.extend_from_slice(&share.index);
+            mime_types.of_path(&share.index)
+        } else {
+            mime_types.of_path(path)
+        };
+        // The system would cut a path short at a NUL, and open another file than was asked for.
+        if path.is_empty() || memchr::memchr(0, path).is_some() {
+            return Ok(Served::Refused(404));
+        }
+        if !is_index && !share.types.matches(content_type.map_or(b"", |text| text.as_bytes()))? {
+            return Ok(Served::Refused(403));
+        }
+        let place = Place {
+            path,
+            chroot,
+            follow_symlinks: share.follow_symlinks,
+            traverse_mounts: share.traverse_mounts,
+        };
+        let is_cached = place.is_unrestricted();
+        if is_cached && let Some(file) = files.get(path, content_type) {
+            return Ok(Served::File(file));
+        }
+        let opened = match place.open() {
+            // Descriptors may be had where files are kept open without need.
+            Err(fault) if fault.is_shortage() && files.clear() > 0 => place.open(),
+            opened => opened,
+        };
+        let (file, stat) = match opened {
+            Ok(opened) => opened,
+            Err(fault) => return Ok(refuse(&place, &fault, ctx)),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                let file = Rc::new(OpenedFile::new(file, &stat, content_type.cloned()));
+                if is_cached {
+                    files.insert(path, &stat, &file);
+                }
+                Ok(Served::File(file))
+            }
+            FileType::Directory if !is_index => Ok(Served::Redirect(with_slash(ctx))),
+            FileType::Directory
+            | FileType::Symlink
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => {
+                unit_log::error!(conn = ctx.conn, "\"{}\" is not a regular file", place.shown());
+                Ok(Served::Refused(404))
+            }
         }
     }
 }

@@ -19,8 +19,9 @@ impl Connection {
         let mut origin = client_address::Origin { peer, is_tls: false };
         client_address::apply(&entry.listener, &buffers.head, &mut origin);
         let client = Client { origin, local, times: self.times(), conn: self.number };
-        let decision =
-            routing::evaluate(&snapshot.routes, &entry.target, &mut client.context(buffers));
+        let files = &self.event_loop.files;
+        let context = &mut client.context(buffers);
+        let decision = routing::evaluate(&snapshot.routes, &entry.target, files, context);
         match decision {
             Decision::ErrorPage(status) => {
                 self.respond_error(conf, buffers, status, Next::Close).await

@@ -20,6 +20,7 @@ use super::{AppSpec, Command, Counters, EventLoop, LoopConf, Notice, TICK_MS};
 use crate::app::{Dispatcher, Worker};
 use crate::connection;
 use crate::snapshot::{ListenerId, Snapshot};
+use crate::static_files::FileCache;
 
 /// How often a loop that stops closes the connections that have become idle.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
@@ -182,6 +183,8 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     listening.extend(task.map(|task| (id, task)));
                 }
                 event_loop.conf.replace(Rc::new(LoopConf { snapshot, apps }));
+                let loops = event_loop.peers.load().len();
+                event_loop.files.set_capacity(FileCache::capacity_for(loops));
                 event_loop.look_for_left_apps();
                 // The control thread may have given up on the answer.
                 let _ = done.send(());

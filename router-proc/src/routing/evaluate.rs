@@ -13,7 +13,7 @@ use super::route_log;
 use super::table::{
     Action, ActionRef, AppIndex, Handler, Kind, ListenerTarget, Location, Named, Route, RouteTable,
 };
-use crate::static_files::{self, OpenedFile, Served};
+use crate::static_files::{self, FileCache, OpenedFile, Served};
 
 /// How often a request may be handed over, which ends the circles that routes can be led in.
 const HAND_OVERS_MAX: u32 = 255;
@@ -83,16 +83,17 @@ pub enum EvaluationError {
 }
 
 /// Decides what is to be done about a request that a listener passes to `target`. Paths are
-/// rewritten in `ctx` on the way.
+/// rewritten in `ctx` on the way, and files taken from `files` or left there.
 pub fn evaluate<'t>(
     table: &'t RouteTable,
     target: &'t ListenerTarget,
+    files: &FileCache,
     ctx: &mut RequestContext<'_>,
 ) -> Decision<'t> {
     if table.logs_routing {
         route_log::request_line(ctx);
     }
-    let mut journey = Journey { table, current: None, hand_overs: 0 };
+    let mut journey = Journey { table, files, current: None, hand_overs: 0 };
     match journey.follow(&target.0, ctx) {
         Ok(decision) => decision,
         Err(error) => {
@@ -113,8 +114,9 @@ fn log_failure(ctx: &RequestContext<'_>, error: EvaluationError) {
 }
 
 /// One request on its way.
-struct Journey<'t> {
+struct Journey<'t, 'f> {
     table: &'t RouteTable,
+    files: &'f FileCache,
     /// The action selected last.
     current: Option<ActionRef>,
     hand_overs: u32,
@@ -127,7 +129,7 @@ enum Next<'t> {
     End(Decision<'t>),
 }
 
-impl<'t> Journey<'t> {
+impl<'t> Journey<'t, '_> {
     fn follow(
         &mut self,
         handler: &'t Handler,
@@ -247,7 +249,7 @@ impl<'t> Journey<'t> {
             }
             Kind::Proxy(address) => Decision::Proxy { address, action: current },
             Kind::Share { share, fallback } => {
-                match static_files::serve(share, &self.table.mime_types, ctx)? {
+                match static_files::serve(share, &self.table.mime_types, self.files, ctx)? {
                     Served::File(file) => Decision::File { file, action: current },
                     Served::Redirect(location) => {
                         let location = Some(Cow::Owned(location));

@@ -16,6 +16,7 @@ use super::{
     RouteTable, evaluate,
 };
 use crate::http::{Limits, ParseStatus, RequestHead, parse_head};
+use crate::static_files::FileCache;
 
 /// A configuration with Python in two versions.
 pub(crate) fn configure(json: &str) -> Config {
@@ -33,6 +34,7 @@ pub(crate) fn configure(json: &str) -> Config {
 pub(crate) struct Router {
     table: RouteTable,
     target: ListenerTarget,
+    pub(crate) files: FileCache,
 }
 
 impl Router {
@@ -44,7 +46,7 @@ impl Router {
         };
         let table = RouteTable::compile(&config, &place).unwrap();
         let target = table.listener_target(&config.listeners[0].target).unwrap();
-        Router { table, target }
+        Router { table, target, files: FileCache::new(8) }
     }
 
     /// A listener that passes to the one route with these steps.
@@ -53,7 +55,7 @@ impl Router {
     }
 
     pub(crate) fn decide(&self, request: &mut Request) -> Decision<'_> {
-        evaluate(&self.table, &self.target, &mut request.context())
+        evaluate(&self.table, &self.target, &self.files, &mut request.context())
     }
 
     /// The decision in a few words.

@@ -45,6 +45,14 @@ pub(super) enum FaultKind {
     System,
 }
 
+impl Fault {
+    /// Whether there is no descriptor left.
+    pub(super) fn is_shortage(&self) -> bool {
+        let errno = Errno::from_io_error(&self.error);
+        matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+    }
+}
+
 impl From<Errno> for Fault {
     fn from(errno: Errno) -> Fault {
         let kind = match errno {
@@ -57,6 +65,11 @@ impl From<Errno> for Fault {
 }
 
 impl Place<'_> {
+    /// Whether nothing matters but where the path leads.
+    pub(super) fn is_unrestricted(&self) -> bool {
+        self.chroot.is_none() && self.follow_symlinks && self.traverse_mounts
+    }
+
     /// Opens the file, whatever it is, and says what it is.
     pub(super) fn open(&self) -> Result<(OwnedFd, Stat), Fault> {
         let file = match self.chroot {
