@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod compression;
 pub mod connection;
 pub mod control;
 pub mod event_loop;
 pub mod http;
+mod nameless;
 pub mod routing;
 pub mod snapshot;
 pub mod static_files;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use conf::Config;
 
+use crate::compression::Compression;
 use crate::http::{Limits, ServerField};
 use crate::routing::{AppIndex, CompileError, ListenerTarget, RouteTable};
 
@@ -64,6 +65,8 @@ pub struct Snapshot {
     pub listeners: HashMap<ListenerId, ListenerEntry>,
     /// The applications, in the order [`AppIndex`] counts them.
     pub apps: Vec<AppEntry>,
+    /// How responses are compressed; none if they are not.
+    pub compression: Option<Compression>,
 }
 
 impl HttpSettings {
@@ -100,6 +103,7 @@ impl Snapshot {
             routes: RouteTable::empty(),
             listeners: HashMap::new(),
             apps: Vec::new(),
+            compression: None,
         }
     }
 
@@ -127,7 +131,9 @@ impl Snapshot {
             })
             .collect::<Result<_, CompileError>>()?;
         let http = HttpSettings::new(&config.settings.http, tmp_dir);
+        let compression = config.settings.http.compression.as_ref();
+        let compression = compression.and_then(|conf| Compression::new(conf, tmp_dir));
         drop(by_name);
-        Ok(Self { http, routes, listeners, apps })
+        Ok(Self { http, routes, listeners, apps, compression })
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use crate::nameless;
 
 /// A request body, in memory or in a file.
 #[derive(Debug, Default)]
@@ -37,7 +37,8 @@ impl Body {
                 self.memory.extend_from_slice(data);
                 return Ok(());
             }
-            let mut file = create(dir).map_err(|error| SpoolError::new("mkstemp", dir, &error))?;
+            let mut file =
+                nameless::create(dir).map_err(|error| SpoolError::new("mkstemp", dir, &error))?;
             file.write_all(&self.memory).map_err(|error| SpoolError::new("write", dir, &error))?;
             self.memory = Vec::new();
             self.file = Some(file);
@@ -61,17 +62,6 @@ impl SpoolError {
     fn new(call: &str, dir: &Path, error: &io::Error) -> Self {
         let text = crate::event_loop::describe(error);
         Self(format!("{call}({}/req-XXXXXXXX) failed ({text})", dir.display()))
-    }
-}
-
-/// A file in `dir` that no name leads to.
-fn create(dir: &Path) -> io::Result<File> {
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
-        Ok(file) => Ok(File::from(file)),
-        // Not every file system has unnamed files.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => tempfile::tempfile_in(dir),
-        Err(error) => Err(error.into()),
     }
 }
 
