@@ -2,12 +2,12 @@
 //!
 //! Nothing here is shared between responses but settings, and files that were encoded whole.
 
+mod body_encoding;
 mod encoded_file;
 mod encoded_files;
 mod encoder;
 mod negotiation;
 mod pool;
-mod stream;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use conf::{Compressor, ContentEncoding, MatchError, PatternSet};
 
+pub use body_encoding::{BodyEncoding, BodyEncodingError};
 pub use encoded_file::{EncodeFileError, EncodedFile};
 use encoded_files::EncodedFiles;
 pub use encoder::{Effort, EncodeError, Encoder, End, Window};
 pub use negotiation::{Negotiated, negotiate};
 pub use pool::NoThread;
-pub use stream::{Admission, BodyStream, StreamError};
 
 /// `settings.http.compression` in the form responses need it.
 #[derive(Debug)]
@@ -70,6 +70,20 @@ impl Compression {
             offered: conf.compressors.iter().map(|compressor| compressor.encoding).collect(),
             tmp_dir: tmp_dir.to_owned(),
             files: EncodedFiles::default(),
+        })
+    }
+
+    /// As [`Self::choose`]; a response whose type cannot be told in time is sent as it is, and the
+    /// log of the connection `conn` says so.
+    pub(crate) fn choose_or_identity(
+        &self,
+        accept_encoding: Option<&[u8]>,
+        subject: Subject<'_>,
+        conn: u64,
+    ) -> Choice<'_> {
+        self.choose(accept_encoding, subject).unwrap_or_else(|error| {
+            unit_log::error!(conn = conn, "\"types\" of \"compression\": {error}");
+            Choice::Identity
         })
     }
 

@@ -7,6 +7,8 @@
 
 mod application;
 mod file;
+mod file_encoding;
+mod outgoing;
 mod read;
 mod respond;
 mod spool;

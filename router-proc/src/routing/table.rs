@@ -165,6 +165,15 @@ impl RouteTable {
         edits.any(|(field, _)| field.as_bytes().eq_ignore_ascii_case(name))
     }
 
+    /// The `share` of an action that answers with files.
+    pub(crate) fn share(&self, action: Option<ActionRef>) -> Option<&Share> {
+        let ActionRef(at) = action?;
+        match &self.actions.get(at)?.kind {
+            Kind::Share { share, .. } => Some(share),
+            Kind::Pass(_) | Kind::Return { .. } | Kind::Proxy(_) => None,
+        }
+    }
+
     pub(super) fn response_headers(
         &self,
         action: Option<ActionRef>,

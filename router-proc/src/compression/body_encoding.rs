@@ -17,7 +17,8 @@ static MEMORY: AtomicUsize = AtomicUsize::new(0);
 
 /// The encoding of one body.
 #[derive(Debug)]
-pub struct BodyStream {
+pub struct BodyEncoding {
+    name: &'static str,
     /// None once the body is over, or its encoder was lost.
     encoder: Option<Encoder>,
     /// How much is encoded on the spot.
@@ -28,18 +29,9 @@ pub struct BodyStream {
     lease: Option<Lease>,
 }
 
-/// Whether a body can be encoded as it comes.
-#[derive(Debug)]
-pub enum Admission {
-    /// It can.
-    Stream(Box<BodyStream>),
-    /// There are too many already.
-    Full,
-}
-
 /// Why there is no more of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum StreamError {
+pub enum BodyEncodingError {
     /// The encoder failed.
     #[error(transparent)]
     Encoder(#[from] EncodeError),
@@ -48,25 +40,34 @@ pub enum StreamError {
     NoThread(#[from] NoThread),
 }
 
-impl BodyStream {
-    /// Begins to encode a body of `len` octets, more than none.
+impl BodyEncoding {
+    /// Begins to encode a body of `len` octets, more than none. `None`: too many are under way.
     ///
     /// # Errors
     /// When there is no memory.
-    pub fn begin(compressor: &Compressor, len: u64) -> Result<Admission, EncodeError> {
+    pub fn begin(compressor: &Compressor, len: u64) -> Result<Option<BodyEncoding>, EncodeError> {
         let effort = Effort::of(compressor);
         let lease = Lease::take(effort.stream_memory(len));
         if lease.is_none() {
-            return Ok(Admission::Full);
+            return Ok(None);
         }
-        let encoder = Some(Encoder::new(compressor, len, Window::Stream)?);
-        let stream = BodyStream { encoder, prompt_len: effort.len_per_ms, left: len, lease };
-        Ok(Admission::Stream(Box::new(stream)))
+        Ok(Some(BodyEncoding {
+            name: compressor.encoding.name(),
+            encoder: Some(Encoder::new(compressor, len, Window::Stream)?),
+            prompt_len: effort.len_per_ms,
+            left: len,
+            lease,
+        }))
     }
 
-    /// Octets of the body that are still to come.
-    pub fn left(&self) -> u64 {
-        self.left
+    /// What the encoding is called.
+    pub fn name(&self) -> &'static [u8] {
+        self.name.as_bytes()
+    }
+
+    /// Whether the body has come to its end, and its encoding too.
+    pub fn is_whole(&self) -> bool {
+        self.left == 0
     }
 
     /// Encodes the next piece of the body, without what is beyond its length, and appends to `out`
@@ -78,7 +79,7 @@ impl BodyStream {
         &mut self,
         piece: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), BodyEncodingError> {
         piece.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
         if piece.is_empty() {
             return Ok(());
