@@ -8,6 +8,8 @@
 mod account;
 mod application;
 mod file;
+mod file_encoding;
+mod outgoing;
 mod pace;
 mod read;
 mod respond;

@@ -10,10 +10,12 @@
 
 pub mod access_log;
 pub mod app;
+pub mod compression;
 pub mod connection;
 pub mod control;
 pub mod event_loop;
 pub mod http;
+mod nameless;
 pub mod routing;
 mod shortage;
 pub mod snapshot;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use conf::Config;
 
 use crate::access_log::AccessLog;
+use crate::compression::Compression;
 use crate::http::{Limits, ServerField};
 use crate::routing::{AppIndex, CompileError, ListenerTarget, RouteTable};
 
@@ -69,6 +70,8 @@ pub struct Snapshot {
     pub apps: Vec<AppEntry>,
     /// Where requests are logged.
     pub access_log: Option<AccessLog>,
+    /// How responses are compressed; none if they are not.
+    pub compression: Option<Compression>,
 }
 
 impl HttpSettings {
@@ -107,6 +110,7 @@ impl Snapshot {
             listeners: HashMap::new(),
             apps: Vec::new(),
             access_log: None,
+            compression: None,
         }
     }
 
@@ -134,7 +138,9 @@ impl Snapshot {
             })
             .collect::<Result<_, CompileError>>()?;
         let http = HttpSettings::new(&config.settings.http, tmp_dir);
+        let compression = config.settings.http.compression.as_ref();
+        let compression = compression.and_then(|conf| Compression::new(conf, tmp_dir));
         drop(by_name);
-        Ok(Self { http, routes, listeners, apps, access_log: None })
+        Ok(Self { http, routes, listeners, apps, access_log: None, compression })
     }
 }

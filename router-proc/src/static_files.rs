@@ -5,6 +5,7 @@
 mod file_cache;
 mod open;
 mod opened_file;
+mod precompressed;
 mod under;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use crate::shortage::{Told, is_shortage};
 pub use file_cache::FileCache;
 use open::{Fault, Place};
 pub use opened_file::{ETag, OpenedFile};
+pub(crate) use precompressed::find_precompressed;
 
 /// What a `share` came to.
 #[derive(Debug)]
@@ -44,17 +46,25 @@ pub(crate) fn serve(
     if !matches!(ctx.head.method(), b"GET" | b"HEAD") {
         return Ok(Served::Refused(405));
     }
-    let chroot = match &share.chroot {
-        None => Cow::Borrowed(&b""[..]),
-        Some(Template::Constant(text)) => Cow::Borrowed(text.as_bytes()),
-        Some(template) => Cow::Owned(ctx.with_text(template, |_, text| text.to_vec())?),
-    };
+    let chroot = chroot_of(share, ctx)?;
     let chroot = (!chroot.is_empty()).then_some(&*chroot);
     let mut path = mem::take(&mut ctx.cache.path);
     let search = Search { share, mime_types, chroot, files };
     let result = search.try_paths(ctx, &mut path);
     ctx.cache.path = path;
     result
+}
+
+/// The directory that paths must lie under; empty if they need not.
+fn chroot_of<'s>(
+    share: &'s Share,
+    ctx: &mut RequestContext<'_>,
+) -> Result<Cow<'s, [u8]>, EvaluationError> {
+    Ok(match &share.chroot {
+        None => Cow::Borrowed(&b""[..]),
+        Some(Template::Constant(text)) => Cow::Borrowed(text.as_bytes()),
+        Some(template) => Cow::Owned(ctx.with_text(template, |_, text| text.to_vec())?),
+    })
 }
 
 /// The search for the file of one request.

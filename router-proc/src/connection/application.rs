@@ -3,15 +3,18 @@
 use std::future::poll_fn;
 use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use app_proto::{
     REQUEST_BODY_FILE, REQUEST_TLS, RequestParts, ResponseHead as AppHead, encode_request,
 };
 use conf::PeerAddress;
 
+use super::outgoing::Outgoing;
 use super::respond::{Client, Response, next_after};
 use super::{Buffers, Connection, Next};
 use crate::app::{Answer, Dispatcher, Event, FilePart};
+use crate::compression::{BodyEncoding, BodyEncodingError, Choice, Subject};
 use crate::event_loop::LoopConf;
 use crate::http::response::{ChunkHeader, parse_content_length};
 use crate::http::{BodyEncoder, BodyEnd, Delivery, ResponseHead};
@@ -19,6 +22,9 @@ use crate::routing::{ActionRef, variables};
 
 /// Bytes that most request records fit in.
 const RECORD_LEN_USUAL: usize = 768;
+
+/// How much of a file is read at once to be encoded.
+const FILE_PIECE_LEN: usize = 64 * 1024;
 
 /// What an application's request goes to.
 #[derive(Clone, Copy, Debug)]
@@ -145,16 +151,30 @@ impl Connection {
                 return self.respond_error(conf, buffers, 503, Next::Close).await;
             }
         };
-        let Some((status, length)) = read_fields(&head) else {
+        let Some(facts) = read_fields(&head) else {
             drop(answer);
             return self.respond_error(conf, buffers, 503, Next::Close).await;
         };
+        let status = facts.status;
+        let encoding = match self.encoding_of(conf, buffers, &facts, start.action) {
+            Ok(encoding) => encoding,
+            Err(status) => {
+                drop(answer);
+                return self.respond_error(conf, buffers, status, Next::Close).await;
+            }
+        };
+        let content_encoding = encoding.as_ref().map(BodyEncoding::name);
+        let length = if encoding.is_none() { facts.length } else { None };
         let delivery = Delivery::decide(self.facts(buffers), status, length);
+        let fields = passed_fields(&head, encoding.is_some());
         buffers.out.clear();
         if conf.snapshot.routes.changes_response(start.action, status) {
             buffers.fields.clear();
-            for (name, value) in passed_fields(&head) {
+            for (name, value) in fields {
                 buffers.fields.push(name, value);
+            }
+            if let Some(name) = content_encoding {
+                buffers.fields.push(b"Content-Encoding", name);
             }
             let response = Response { status, delivery, action: start.action };
             if self.push_head(conf, buffers, client, response).is_err() {
@@ -164,20 +184,25 @@ impl Connection {
         } else {
             let date = self.event_loop.clock.date();
             let mut out = ResponseHead::begin(&mut buffers.out, status, delivery);
-            for (name, value) in passed_fields(&head) {
+            for (name, value) in fields {
                 out.field(name, value);
+            }
+            if let Some(name) = content_encoding {
+                out.field(b"Content-Encoding", name);
             }
             out.finish(&self.head_end(conf, &date));
             self.note_head(conf, buffers, status, delivery, buffers.out.len());
         }
         let patience = conf.snapshot.http.send_timeout;
-        let mut encoder = BodyEncoder::new(&delivery);
-        encoder.push(head.body, &mut buffers.out);
+        let mut outgoing = Outgoing::new(&delivery, encoding);
         let mut credit = head.body.len();
+        if let Err(error) = outgoing.push(head.body, buffers).await {
+            return self.cut_off(error);
+        }
         let mut last = start.last;
         loop {
             if last {
-                let is_whole = encoder.finish(&mut buffers.out) == BodyEnd::Complete;
+                let is_whole = outgoing.finish(&mut buffers.out) == BodyEnd::Complete;
                 drop(answer);
                 let written = self.write_all(&buffers.out, patience).await;
                 return next_after(written.is_ok() && is_whole, delivery);
@@ -192,13 +217,19 @@ impl Connection {
             credit = 0;
             match self.next_event(&mut answer, buffers).await {
                 Event::Body { last: is_last } => {
-                    encoder.push(&buffers.piece, &mut buffers.out);
                     credit = buffers.piece.len();
+                    if let Err(error) = outgoing.push_piece(buffers).await {
+                        return self.cut_off(error);
+                    }
                     last = is_last;
                 }
                 Event::File { part, last: is_last } => {
-                    if self.pass_on_file(&mut encoder, buffers, &part, conf).await.is_err() {
-                        return Next::Close;
+                    let passed = match outgoing.framing_alone() {
+                        Some(framing) => self.pass_on_file(framing, buffers, &part, conf).await,
+                        None => self.encode_part(&mut outgoing, buffers, &part, patience).await,
+                    };
+                    if let Err(next) = passed {
+                        return next;
                     }
                     last = is_last;
                 }
@@ -208,28 +239,102 @@ impl Connection {
         }
     }
 
+    /// The encoding of an answer's body. `None`: it is sent as it is. `Err`: the status of an error
+    /// page.
+    fn encoding_of(
+        &self,
+        conf: &LoopConf,
+        buffers: &Buffers,
+        facts: &AnswerFacts<'_>,
+        action: Option<ActionRef>,
+    ) -> Result<Option<BodyEncoding>, u16> {
+        let Some(compression) = &conf.snapshot.compression else { return Ok(None) };
+        let (Some(len), Some(content_type), true, false) =
+            (facts.length, facts.content_type, facts.is_encodable(), buffers.head.is_head())
+        else {
+            return Ok(None);
+        };
+        // A configured field says that the body is encoded as it is.
+        if conf.snapshot.routes.changes_field(action, facts.status, b"Content-Encoding") {
+            return Ok(None);
+        }
+        let accept_encoding = buffers.head.field(b"accept-encoding");
+        let subject = Subject { len, content_type };
+        match compression.choose_or_identity(accept_encoding, subject, self.number) {
+            Choice::Identity => Ok(None),
+            Choice::NotAcceptable => Err(406),
+            Choice::Encode { compressor, or_identity } => {
+                match BodyEncoding::begin(compressor, len) {
+                    Ok(Some(encoding)) => return Ok(Some(encoding)),
+                    // So many are under way that memory may run out.
+                    Ok(None) => {}
+                    Err(error) => {
+                        unit_log::alert!(conn = self.number, "cannot compress an answer: {error}");
+                    }
+                }
+                if or_identity { Ok(None) } else { Err(503) }
+            }
+        }
+    }
+
+    fn cut_off(&self, error: BodyEncodingError) -> Next {
+        unit_log::alert!(conn = self.number, "cannot compress an answer: {error}");
+        Next::Close
+    }
+
     /// Sends a stretch of a file as part of a body.
     async fn pass_on_file(
         &mut self,
-        encoder: &mut BodyEncoder,
+        framing: &mut BodyEncoder,
         buffers: &mut Buffers,
         part: &FilePart,
         conf: &LoopConf,
-    ) -> Result<(), ()> {
-        let len = encoder.admit(part.len);
+    ) -> Result<(), Next> {
+        let len = framing.admit(part.len);
         if len == 0 {
             return Ok(());
         }
-        if encoder.is_chunked() {
+        if framing.is_chunked() {
             buffers.out.extend_from_slice(ChunkHeader::new(len).as_bytes());
         }
         let patience = conf.snapshot.http.send_timeout;
         self.write_with_file(&buffers.out, part.file.as_fd(), part.offset, len, patience)
             .await
-            .map_err(|_| ())?;
+            .map_err(|_| Next::Close)?;
         buffers.out.clear();
-        if encoder.is_chunked() {
+        if framing.is_chunked() {
             buffers.out.extend_from_slice(b"\r\n");
+        }
+        Ok(())
+    }
+
+    /// Encodes a stretch of a file as part of a body, in pieces, and sends them.
+    async fn encode_part(
+        &mut self,
+        outgoing: &mut Outgoing,
+        buffers: &mut Buffers,
+        part: &FilePart,
+        patience: Option<Duration>,
+    ) -> Result<(), Next> {
+        let end = part.offset.saturating_add(part.len);
+        let mut offset = part.offset;
+        while offset < end && outgoing.wants_more() {
+            let len = usize::try_from(end - offset).unwrap_or(FILE_PIECE_LEN).min(FILE_PIECE_LEN);
+            buffers.piece.clear();
+            buffers.piece.resize(len, 0);
+            let read = match rustix::io::pread(&part.file, &mut buffers.piece[..], offset) {
+                Err(rustix::io::Errno::INTR) => continue,
+                // As with `sendfile`, the application's file is not what it said it was.
+                Ok(0) | Err(_) => return Err(Next::Close),
+                Ok(read) => read,
+            };
+            offset = offset.saturating_add(read as u64);
+            buffers.piece.truncate(read);
+            outgoing.push_piece(buffers).await.map_err(|error| self.cut_off(error))?;
+            self.write_all(&buffers.out, patience).await.map_err(|_| Next::Close)?;
+            buffers.out.clear();
+            // Encoding on the spot and writing may both be done without a pause.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -250,6 +355,10 @@ enum FieldUse {
     Passed,
     /// It goes to the client, and tells the length of the body.
     Length,
+    /// It goes to the client, and tells the type of the body.
+    Type,
+    /// It goes to the client. It says that the octets of the body are counted or encoded already.
+    Settled,
     /// It replaces the status.
     Status,
     /// It is the router's to say.
@@ -262,29 +371,59 @@ fn use_of(name: &[u8]) -> FieldUse {
         6 if name.eq_ignore_ascii_case(b"status") => FieldUse::Status,
         7 if name.eq_ignore_ascii_case(b"upgrade") => FieldUse::Dropped,
         10 if name.eq_ignore_ascii_case(b"connection") => FieldUse::Dropped,
+        12 if name.eq_ignore_ascii_case(b"content-type") => FieldUse::Type,
+        13 if name.eq_ignore_ascii_case(b"content-range") => FieldUse::Settled,
         14 if name.eq_ignore_ascii_case(b"content-length") => FieldUse::Length,
+        16 if name.eq_ignore_ascii_case(b"content-encoding") => FieldUse::Settled,
         20 if name.eq_ignore_ascii_case(b"sec-websocket-accept") => FieldUse::Dropped,
         _ => FieldUse::Passed,
     }
 }
 
-/// The status, and the body's length if the application tells it. `None`: the answer is invalid.
-fn read_fields(head: &AppHead<'_>) -> Option<(u16, Option<u64>)> {
-    let mut status = head.status;
-    let mut length = None;
+/// What the fields of an answer say.
+#[derive(Clone, Copy, Debug)]
+struct AnswerFacts<'a> {
+    status: u16,
+    /// The length of the body, if the application tells it.
+    length: Option<u64>,
+    content_type: Option<&'a [u8]>,
+    is_settled: bool,
+}
+
+impl AnswerFacts<'_> {
+    /// Whether there may be a body, and all octets of it are there to be encoded.
+    fn is_encodable(&self) -> bool {
+        !self.is_settled && !matches!(self.status, 100..=199 | 204 | 205 | 206 | 304)
+    }
+}
+
+/// What the fields say. `None`: the answer is invalid.
+fn read_fields<'a>(head: &AppHead<'a>) -> Option<AnswerFacts<'a>> {
+    let mut facts =
+        AnswerFacts { status: head.status, length: None, content_type: None, is_settled: false };
     for (name, value) in head.fields() {
         match use_of(name) {
-            FieldUse::Status => status = status_of(value)?,
-            FieldUse::Length => length = length.or(parse_content_length(value)),
+            FieldUse::Status => facts.status = status_of(value)?,
+            FieldUse::Length => facts.length = facts.length.or(parse_content_length(value)),
+            FieldUse::Type => facts.content_type = facts.content_type.or(Some(value)),
+            FieldUse::Settled => facts.is_settled = true,
             FieldUse::Passed | FieldUse::Dropped => {}
         }
     }
-    Some((status, length))
+    Some(facts)
 }
 
-/// The fields that go to the client, in the application's order.
-fn passed_fields<'a>(head: &AppHead<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-    head.fields().filter(|(name, _)| matches!(use_of(name), FieldUse::Passed | FieldUse::Length))
+/// The fields that go to the client, in the application's order. The length of a body that is being
+/// encoded is another.
+fn passed_fields<'a>(
+    head: &AppHead<'a>,
+    is_encoded: bool,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    head.fields().filter(move |(name, _)| match use_of(name) {
+        FieldUse::Passed | FieldUse::Type | FieldUse::Settled => true,
+        FieldUse::Length => !is_encoded,
+        FieldUse::Status | FieldUse::Dropped => false,
+    })
 }
 
 /// The status in the value of a `Status` field: its first three digits, 100 to 999.

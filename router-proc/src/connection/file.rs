@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use super::file_encoding::choose_encoding;
 use super::respond::{Client, HeaderFailed, Response, edit_fields, next_after};
 use super::write::{SendFailed, WriteFailed};
 use super::{Buffers, Connection, Next};
+use crate::compression::Choice;
 use crate::event_loop::LoopConf;
 use crate::http::precondition::{Conditions, Validators, Verdict};
 use crate::http::range::{self, Boundary, Multipart, Part, Selection};
@@ -18,17 +20,17 @@ use crate::static_files::{ETag, OpenedFile};
 
 /// What stands for a file in this response: its own octets, or those that an encoding made of them.
 #[derive(Clone, Copy, Debug)]
-struct Representation<'f> {
+pub(super) struct Representation<'f> {
     /// Where the octets are.
-    octets: BorrowedFd<'f>,
+    pub(super) octets: BorrowedFd<'f>,
     /// How many there are.
-    len: u64,
+    pub(super) len: u64,
     /// The tag of these octets.
-    etag: ETag,
+    pub(super) etag: ETag,
     /// The file, which gives the other fields.
-    file: &'f OpenedFile,
+    pub(super) file: &'f OpenedFile,
     /// The encoding they are in.
-    content_encoding: Option<&'static [u8]>,
+    pub(super) content_encoding: Option<&'static [u8]>,
 }
 
 /// What is sent of a representation.
@@ -55,8 +57,8 @@ impl<'f> Representation<'f> {
         Self { octets, len: file.len, etag: file.etag, file, content_encoding: None }
     }
 
-    /// Decides what to send of it.
-    fn answer(&self, request: &RequestHead, now: i64) -> Answer {
+    /// Decides what to send of it; ranges are not cut out of what is still to be encoded.
+    fn answer(&self, request: &RequestHead, now: i64, choice: Choice<'_>) -> Answer {
         let validators = Validators {
             etag: self.etag.as_bytes(),
             last_modified: u64::try_from(self.file.mtime).unwrap_or(0),
@@ -69,7 +71,8 @@ impl<'f> Representation<'f> {
             Verdict::Proceed => {}
         }
         // Ranges are defined for GET alone.
-        let Some(range) = conditions.range().filter(|_| !request.is_head()) else {
+        let is_cut = choice == Choice::Identity && !request.is_head();
+        let Some(range) = conditions.range().filter(|_| is_cut) else {
             return Answer::Whole;
         };
         match range::select(range, self.len) {
@@ -98,7 +101,9 @@ impl<'f> Representation<'f> {
         if let Some(encoding) = self.content_encoding {
             fields.push(b"Content-Encoding", encoding);
         }
-        fields.push(b"Accept-Ranges", b"bytes");
+        if self.content_encoding.is_none() {
+            fields.push(b"Accept-Ranges", b"bytes");
+        }
     }
 }
 
@@ -120,11 +125,23 @@ impl Connection {
         action: Option<ActionRef>,
     ) -> Next {
         let representation = Representation::identity(file);
-        let reply = FileReply { conf, client, representation, action };
+        let mut reply = FileReply { conf, client, representation, action };
         buffers.out.clear();
         buffers.fields.clear();
-        let replied = match representation.answer(&buffers.head, client.times.unix_secs) {
-            Answer::Whole => self.send_whole(&reply, buffers).await,
+        let choice = choose_encoding(&reply, &buffers.head);
+        let replied = match representation.answer(&buffers.head, client.times.unix_secs, choice) {
+            Answer::Whole => {
+                let encoded = match self.encode_file(&reply, buffers, choice).await {
+                    Ok(encoded) => encoded,
+                    Err(status) => {
+                        return self.respond_error(conf, buffers, status, Next::Close).await;
+                    }
+                };
+                if let Some(encoded) = &encoded {
+                    reply.representation = encoded.represent(file);
+                }
+                self.send_whole(&reply, buffers).await
+            }
             Answer::Part(part) => self.send_part(&reply, buffers, part).await,
             Answer::Parts(parts, boundary) => {
                 self.send_parts(&reply, buffers, parts, boundary).await
@@ -253,11 +270,11 @@ impl Connection {
 
 /// What all answers with a file are made from.
 #[derive(Clone, Copy, Debug)]
-struct FileReply<'a> {
-    conf: &'a LoopConf,
-    client: &'a Client,
-    representation: Representation<'a>,
-    action: Option<ActionRef>,
+pub(super) struct FileReply<'a> {
+    pub(super) conf: &'a LoopConf,
+    pub(super) client: &'a Client,
+    pub(super) representation: Representation<'a>,
+    pub(super) action: Option<ActionRef>,
 }
 
 impl FileReply<'_> {

@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-
-use crate::shortage::{Told, is_reserved, is_shortage};
+use crate::nameless;
+use crate::shortage::{Told, is_shortage};
 
 /// A request body, in memory or in a file.
 #[derive(Debug, Default)]
@@ -39,7 +38,8 @@ impl Body {
                 self.memory.extend_from_slice(data);
                 return Ok(());
             }
-            let mut file = create(dir).map_err(|error| SpoolError::new("mkstemp", dir, &error))?;
+            let mut file =
+                nameless::create(dir).map_err(|error| SpoolError::new("mkstemp", dir, &error))?;
             file.write_all(&self.memory).map_err(|error| SpoolError::new("write", dir, &error))?;
             self.memory = Vec::new();
             self.file = Some(file);
@@ -80,19 +80,6 @@ impl SpoolError {
             unit_log::alert!("{self}");
         }
         if self.is_shortage { 503 } else { 500 }
-    }
-}
-
-/// A file in `dir` that no name leads to.
-fn create(dir: &Path) -> io::Result<File> {
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR) {
-        // The last descriptors are not for clients.
-        Ok(file) if is_reserved(&file) => Err(rustix::io::Errno::MFILE.into()),
-        Ok(file) => Ok(File::from(file)),
-        // Not every file system has unnamed files.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => tempfile::tempfile_in(dir),
-        Err(error) => Err(error.into()),
     }
 }
 

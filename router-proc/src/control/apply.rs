@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::application::App;
 use super::{Control, available_threads, unsupported};
+use crate::compression::Compression;
 use crate::event_loop::Command;
 use crate::snapshot::{AppEntry, ListenerId, Snapshot};
 
@@ -211,6 +212,9 @@ impl Control {
             return Err(Refusal::new("no configuration is prepared"));
         };
         let Prepared { snapshot, apps, listeners, opened, threads } = prepared;
+        for notice in snapshot.compression.iter().flat_map(Compression::notices) {
+            unit_log::notice!("{notice}");
+        }
         // Few would ask for more threads than descriptors last for, but the text allows it.
         let threads = threads.min(1024);
         if let Err(error) = self.ensure_loops(threads) {

@@ -159,6 +159,21 @@ impl RouteTable {
         !self.response_headers(action, status).is_empty()
     }
 
+    /// Whether [`super::apply_response_headers`] sets or removes a field.
+    pub fn changes_field(&self, action: Option<ActionRef>, status: u16, name: &[u8]) -> bool {
+        let mut edits = self.response_headers(action, status).iter();
+        edits.any(|(field, _)| field.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The `share` of an action that answers with files.
+    pub(crate) fn share(&self, action: Option<ActionRef>) -> Option<&Share> {
+        let ActionRef(at) = action?;
+        match &self.actions.get(at)?.kind {
+            Kind::Share { share, .. } => Some(share),
+            Kind::Pass(_) | Kind::Return { .. } | Kind::Proxy(_) => None,
+        }
+    }
+
     pub(super) fn response_headers(
         &self,
         action: Option<ActionRef>,
