@@ -30,6 +30,8 @@ mod routing;
 mod schemathesis;
 mod signals;
 mod startup;
+mod static_conditions;
+mod static_ranges;
 mod statics;
 mod survival;
 mod unitctl;
