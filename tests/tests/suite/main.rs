@@ -30,6 +30,8 @@ mod routing;
 mod schemathesis;
 mod signals;
 mod startup;
+mod static_answers;
+mod static_changes;
 mod static_conditions;
 mod static_ranges;
 mod statics;
