@@ -138,7 +138,7 @@ impl Search<'_> {
             FileType::RegularFile => {
                 let file = Rc::new(OpenedFile::new(file, &stat, content_type.cloned()));
                 if is_cached {
-                    files.insert(path, &stat, &file);
+                    files.insert(path, &stat, &file, ctx.times.unix_secs);
                 }
                 Ok(Served::File(file))
             }

@@ -29,6 +29,10 @@ const SWEEP_MS: u64 = 3000;
 /// machines above all, tell of a change only when a file is opened.
 const SWEEPS_MAX: u8 = 5;
 
+/// How long ago, in seconds, a file must have been changed last. One that changes again within what
+/// the clock of its file system can tell apart would look as it did before.
+const SETTLED_SECS: i64 = 2;
+
 /// The open files of one event loop.
 #[derive(Debug, Default)]
 pub struct FileCache {
@@ -94,13 +98,15 @@ impl FileCache {
         Some(Rc::clone(&entry.file))
     }
 
-    /// Keeps a file open that was just opened at a path, and was in that state then.
-    pub(super) fn insert(&self, path: &[u8], state: &Stat, file: &Rc<OpenedFile>) {
+    /// Keeps a file open that was just opened at a path, and was in that state then, `unix_secs`
+    /// after 1970.
+    pub(super) fn insert(&self, path: &[u8], state: &Stat, file: &Rc<OpenedFile>, unix_secs: i64) {
         let mut files = self.files.borrow_mut();
         if let Some(&at) = files.places.get(path) {
             files.remove(at);
         }
-        if files.capacity == 0 {
+        let is_settled = state.st_ctime < unix_secs.saturating_sub(SETTLED_SECS);
+        if files.capacity == 0 || !is_settled {
             return;
         }
         while files.entries.len() >= files.capacity {

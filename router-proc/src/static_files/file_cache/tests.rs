@@ -12,12 +12,15 @@ use tempfile::TempDir;
 use super::*;
 use crate::routing::tests::{Request, Router};
 
+/// A time at which every file has been as it is for long.
+const LATER: i64 = i64::MAX;
+
 /// Opens a file as a `share` would.
 fn keep(cache: &FileCache, path: &Path) {
     let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
     let state = fstat(&file).unwrap();
     let file = Rc::new(OpenedFile::new(file, &state, None));
-    cache.insert(octets(path), &state, &file);
+    cache.insert(octets(path), &state, &file, LATER);
 }
 
 fn octets(path: &Path) -> &[u8] {
@@ -131,6 +134,23 @@ fn whatever_changes_at_the_path_shows() {
         change(&path);
         assert!(cache.get(octets(&path), None).is_none(), "{what}");
         assert!(cache.is_empty(), "{what}");
+    }
+}
+
+/// It could change once more without showing it.
+#[test]
+fn what_has_just_been_changed_is_not_kept() {
+    let dir = numbered(1);
+    let path = dir.path().join("0");
+    let cache = FileCache::new(4);
+    let file = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let state = fstat(&file).unwrap();
+    let file = Rc::new(OpenedFile::new(file, &state, None));
+    for (age, is_kept) in
+        [(-9, false), (0, false), (SETTLED_SECS, false), (SETTLED_SECS + 1, true), (1, false)]
+    {
+        cache.insert(octets(&path), &state, &file, state.st_ctime + age);
+        assert_eq!(cache.get(octets(&path), None).is_some(), is_kept, "{age}");
     }
 }
 
@@ -259,7 +279,9 @@ fn only_unrestricted_shares_keep_files() {
         let action = format!(r#"{{"share":"DIR$uri"{more}}}"#).replace("DIR", dir_text);
         let router = Router::with_steps(&format!(r#"[{{"action":{action}}}]"#));
         for _ in 0..2 {
-            let outcome = router.outcome(&mut Request::get("/0"));
+            let mut request = Request::get("/0");
+            request.times.unix_secs = LATER;
+            let outcome = router.outcome(&mut request);
             // A mount point may be on the way.
             if !more.contains("traverse_mounts\":false") {
                 assert_eq!(outcome, "file 6 -", "{action}");
