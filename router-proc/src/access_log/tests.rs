@@ -260,10 +260,10 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 proptest! {
-    /// N16: whatever a client sends, each request is one line, and one object with the configured
+    /// Whatever a client sends, each request is one line, and one object with the configured
     /// members and the values of the request.
     #[test]
-    fn no_request_forges_an_entry(
+    fn n16_no_request_forges_an_entry(
         target in target(),
         referer in octets(),
         agent in octets(),

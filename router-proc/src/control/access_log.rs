@@ -42,9 +42,9 @@ impl LogFiles {
     pub(super) fn committed(&self, log: Option<&AccessLog>) {
         let file = log.map_or_else(Weak::new, |log| Arc::downgrade(log.file()));
         let before = self.current.replace(Weak::clone(&file));
-        if !Weak::ptr_eq(&before, &file) {
-            self.previous.replace(before);
-        }
+        // Main permits no more than one configuration back.
+        let previous = if Weak::ptr_eq(&before, &file) { Weak::new() } else { before };
+        self.previous.replace(previous);
         self.proposed.take();
     }
 }

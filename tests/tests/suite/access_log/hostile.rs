@@ -30,7 +30,7 @@ fn text_format() -> String {
 }
 
 #[test]
-fn line_breaks_and_quotes_in_requests_stay_where_they_are() {
+fn n16_line_breaks_and_quotes_in_requests_stay_where_they_are() {
     let logging = Logging::with(&json!({ "format": text_format() }), &json!({}));
     let attack =
         "/%0A127.0.0.1%20-%20-%20%22GET%20/admin%22%20200%0d%0a%1b[2J%00".trim_end_matches("%00");
@@ -55,7 +55,7 @@ fn line_breaks_and_quotes_in_requests_stay_where_they_are() {
 
 /// Random octets in every part of a request; each connection is one request, good or bad.
 #[test]
-fn random_requests_are_one_entry_each() {
+fn n16_random_requests_are_one_entry_each() {
     let logging = Logging::with(
         &json!({ "format": json_format() }),
         &json!({ "settings": { "http": { "discard_unsafe_fields": false } } }),

@@ -230,3 +230,31 @@ fn the_client_is_whom_the_listener_believes() {
         ["2001:db8::7 200 /1", "127.0.0.1 400 /2", "2001:db8::7 501 /3", "unix: 200 /4"]
     );
 }
+
+/// N14: no length is too long for an entry, and none wraps.
+#[test]
+fn n14_long_names_and_values_are_logged_whole() {
+    let http = json!({ "large_header_buffer_size": 200_000, "large_header_buffers": 8 });
+    for len in (250..=260).chain(65_530..=65_540).step_by(5) {
+        let name = "n".repeat(len.min(255));
+        let format =
+            format!("$method|$request_uri|$uri|$header_{name}|$arg_{name}|$cookie_{name}|$host");
+        let logging =
+            Logging::with(&json!({ "format": format }), &json!({ "settings": { "http": http } }));
+        let value = "v".repeat(len);
+        let bytes = request(
+            &"M".repeat(len),
+            &format!("/{value}?{name}={value}"),
+            &[&format!("{name}: {value}"), &format!("Cookie: {name}={value}"), "Connection: close"],
+            b"",
+        );
+        let host = "h".repeat(len);
+        let bytes = String::from_utf8(bytes).unwrap().replace("localhost", &host);
+        assert_eq!(Connection::tcp(logging.port).ask(bytes.as_bytes()).status, 200);
+        let method = "M".repeat(len);
+        assert_eq!(
+            logging.entries(1),
+            [format!("{method}|/{value}?{name}={value}|/{value}|{value}|{value}|{value}|{host}")]
+        );
+    }
+}
