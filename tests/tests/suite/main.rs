@@ -20,6 +20,7 @@ mod hostile;
 mod http;
 mod initial_config;
 mod log_lines;
+mod memory;
 mod preconditions;
 mod python;
 mod random_edits;
