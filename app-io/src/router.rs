@@ -12,7 +12,7 @@ use app_proto::{
     WORKER_WANTS_ROOM, record_file_stub, ring_free, ring_used, set_request_id, slot_offset,
 };
 use sys::shm::SharedMemory;
-use sys::socket::SendMode;
+use sys::socket::{ReceivedPacket, SendMode};
 
 use crate::ring::{REQUEST, RESPONSE};
 use crate::{ChannelError, OfferError};
@@ -340,16 +340,25 @@ impl RouterChannel {
         }
     }
 
-    /// Takes one packet off the doorbell, with its descriptor if it has one.
+    /// Takes one packet off the doorbell, with its descriptor if it has one. A file that came without:
+    /// this process had no descriptor left for it.
     ///
     /// # Errors
     /// [`ChannelError::HungUp`] at the end, [`ChannelError::Doorbell`] for anything malformed.
     pub fn receive(&self) -> Result<Option<(ToRouter, Option<OwnedFd>)>, ChannelError> {
         let mut bytes = [0; DOORBELL_LEN + 1];
-        let Some((len, mut fds)) = receive_doorbell(self.doorbell.as_fd(), &mut bytes, 1)? else {
+        let Some(packet) = receive_doorbell(self.doorbell.as_fd(), &mut bytes, 1)? else {
             return Ok(None);
         };
-        let message = ToRouter::decode(&bytes[..len]).ok_or(ChannelError::Doorbell)?;
+        let message = ToRouter::decode(&bytes[..packet.len]).ok_or(ChannelError::Doorbell)?;
+        let mut fds = packet.fds;
+        if packet.truncated {
+            // The kernel cuts off what it has no number for: no fault of the worker.
+            return match message {
+                ToRouter::File(_) => Ok(Some((message, None))),
+                ToRouter::Wake | ToRouter::Ready => Err(ChannelError::Doorbell),
+            };
+        }
         if message.fds() != fds.len() {
             return Err(ChannelError::Doorbell);
         }
@@ -387,16 +396,15 @@ pub(crate) fn send_doorbell(
     }
 }
 
-/// Reads one packet: its length and descriptors, or `None` when there is none now.
+/// Reads one packet, perhaps a truncated one, or `None` when there is none now.
 pub(crate) fn receive_doorbell(
     doorbell: BorrowedFd<'_>,
     bytes: &mut [u8],
     max_fds: usize,
-) -> Result<Option<(usize, Vec<OwnedFd>)>, ChannelError> {
+) -> Result<Option<ReceivedPacket>, ChannelError> {
     match sys::socket::recv_packet(doorbell, bytes, max_fds, true) {
-        Ok(packet) if packet.truncated => Err(ChannelError::Doorbell),
         Ok(packet) if packet.len == 0 => Err(ChannelError::HungUp),
-        Ok(packet) => Ok(Some((packet.len, packet.fds))),
+        Ok(packet) => Ok(Some(packet)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(ChannelError::HungUp),
         Err(error) => Err(error.into()),

@@ -211,10 +211,14 @@ impl WorkerChannel {
             return Ok(false);
         }
         let mut bytes = [0; DOORBELL_LEN + 1];
-        let Some((len, mut fds)) = receive_doorbell(self.doorbell.as_fd(), &mut bytes, 3)? else {
+        let Some(packet) = receive_doorbell(self.doorbell.as_fd(), &mut bytes, 3)? else {
             return Ok(false);
         };
-        let message = ToWorker::decode(&bytes[..len]).ok_or(ChannelError::Doorbell)?;
+        if packet.truncated {
+            return Err(ChannelError::Doorbell);
+        }
+        let message = ToWorker::decode(&bytes[..packet.len]).ok_or(ChannelError::Doorbell)?;
+        let mut fds = packet.fds;
         if message.fds() != fds.len() {
             return Err(ChannelError::Doorbell);
         }

@@ -39,6 +39,14 @@ def do_sleep(environ, start_response, seconds):
     return text(start_response, os.getpid())
 
 
+def do_trickle(environ, start_response, count, pause):
+    """Sends a byte now and then."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for _ in range(int(count)):
+        time.sleep(float(pause))
+        yield b"."
+
+
 def do_sum(environ, start_response):
     """Digests the body, read piece by piece."""
     digest, length = hashlib.sha256(), 0

@@ -187,6 +187,15 @@ impl Connection {
         }
     }
 
+    /// Goes away without a goodbye: the server gets a reset.
+    ///
+    /// # Panics
+    /// For anything but TCP.
+    pub fn reset(self) {
+        let Socket::Tcp(socket) = self.socket else { panic!("only TCP has resets") };
+        rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).unwrap();
+    }
+
     /// Takes more from the socket; false at the end.
     fn fill(&mut self, deadline: Instant) -> io::Result<bool> {
         let left = deadline.saturating_duration_since(Instant::now());

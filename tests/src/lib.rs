@@ -40,7 +40,9 @@ pub use neighbour::{Neighbour, Site, server_program};
 pub use place::Place;
 pub use process::{Process, everything, process};
 pub use random::Random;
-pub use requirements::{is_root, modules_dir, program, pythons, pythons_in, report_skip};
+pub use requirements::{
+    allow_descriptors, amount, is_root, modules_dir, program, pythons, pythons_in, report_skip,
+};
 pub use terminal::Terminal;
 pub use tracer::{Killed, kill_at_call};
 pub use unitd::Unitd;

@@ -30,6 +30,8 @@ pub struct Place {
     bin_dir: PathBuf,
     modules_dir: PathBuf,
     options: Vec<String>,
+    /// The most descriptors that each process may have.
+    descriptor_limit: Option<usize>,
     ports: Mutex<Vec<Reservation>>,
 }
 
@@ -60,6 +62,7 @@ impl Place {
             bin_dir: bin_dir(),
             modules_dir: modules_dir(),
             options: Vec::new(),
+            descriptor_limit: None,
             ports: Mutex::new(Vec::new()),
         };
         open_to_all(place.directory());
@@ -123,6 +126,13 @@ impl Place {
     #[must_use]
     pub fn with_options(mut self, words: &[&str]) -> Self {
         self.options.extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// Lets no process have more descriptors than this, whatever it asks for.
+    #[must_use]
+    pub fn with_descriptor_limit(mut self, count: usize) -> Self {
+        self.descriptor_limit = Some(count);
         self
     }
 
@@ -220,7 +230,16 @@ impl Place {
     /// The command line, standard error going where ours goes.
     #[must_use]
     pub fn bare_command(&self) -> Command {
-        let mut command = Command::new(self.bin_dir.join("unitd"));
+        let unitd = self.bin_dir.join("unitd");
+        let mut command = match self.descriptor_limit {
+            None => Command::new(unitd),
+            Some(count) => {
+                // The shell becomes unitd, so the process id is the same.
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {count} && exec \"$0\" \"$@\"")).arg(unitd);
+                shell
+            }
+        };
         command.arg("--no-daemon");
         command.arg("--control").arg(format!("unix:{}", self.control_socket().display()));
         command.arg("--pid").arg(self.pid_file());

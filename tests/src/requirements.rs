@@ -44,6 +44,22 @@ pub fn pythons_in(modules_dir: &Path) -> Vec<String> {
     minors.iter().map(|minor| format!("3.{minor}")).collect()
 }
 
+/// How much a test is to do: what the variable says, or what is enough for every day.
+#[must_use]
+pub fn amount(variable: &str, everyday: usize) -> usize {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(everyday)
+}
+
+/// Sees to it that this process may have so many descriptors; `false` when it may not.
+#[must_use]
+pub fn allow_descriptors(count: usize) -> bool {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    // Other tests of this process may have raised it further.
+    count <= soft || (count <= hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok())
+}
+
 /// A program in the search path.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {

@@ -12,6 +12,7 @@ use app_proto::{RequestId, ResponseKind, SLOTS, ToRouter, ToWorker};
 
 use super::exchange::{Exchange, Failure, FilePart, Place, Violation};
 use crate::control::WorkerGauge;
+use crate::shortage::Told;
 
 /// The most requests handed to a worker ahead of its claims.
 const DEPTH_MAX: u32 = 64;
@@ -44,8 +45,8 @@ pub struct Worker {
     exchanges: RefCell<Vec<Slot>>,
     /// Those that were not seen claimed, oldest first.
     unclaimed: RefCell<VecDeque<(RequestId, Rc<Exchange>)>>,
-    /// Files that arrived ahead of their records.
-    files: RefCell<Vec<(RequestId, OwnedFd)>>,
+    /// Files that arrived ahead of their records; nothing for those there was no descriptor for.
+    files: RefCell<Vec<(RequestId, Option<OwnedFd>)>>,
     /// Moving average of the microseconds a request takes, as the worker tells.
     service_us: Cell<u32>,
     is_ready: Cell<bool>,
@@ -57,6 +58,9 @@ pub struct Worker {
     /// It is at one request for so long that none is handed to it ahead.
     is_stuck: Cell<bool>,
 }
+
+/// That there were no descriptors for files.
+static SHORTAGE_TOLD: Told = Told::never();
 
 /// The exchange in a slot, and under which id.
 type Slot = Option<(RequestId, Rc<Exchange>)>;
@@ -288,14 +292,13 @@ impl Worker {
                 None => return Ok(Received { became_ready, has_more: false }),
                 Some((ToRouter::Wake, _)) => {}
                 Some((ToRouter::Ready, _)) => became_ready = true,
-                Some((ToRouter::File(id), Some(file))) => {
+                Some((ToRouter::File(id), file)) => {
                     let mut files = self.files.borrow_mut();
                     if !self.channel.borrow().knows(id) || files.len() >= SLOTS {
                         return Err(ChannelError::Doorbell);
                     }
                     files.push((id, file));
                 }
-                Some((ToRouter::File(_), None)) => return Err(ChannelError::Doorbell),
             }
         }
         Ok(Received { became_ready, has_more: true })
@@ -342,8 +345,13 @@ impl Worker {
                 ResponseKind::File => {
                     let mut payload = Vec::new();
                     self.channel.borrow().read_payload(&record, &mut payload)?;
-                    self.file_part(record.id, &payload)
-                        .and_then(|part| exchange.take_file(part, record.last))
+                    self.file_part(record.id, &payload).and_then(|part| match part {
+                        Some(part) => exchange.take_file(part, record.last),
+                        None => {
+                            self.refuse_file(record.id, &exchange);
+                            Ok(())
+                        }
+                    })
                 }
                 ResponseKind::Failed => {
                     exchange.fail(Failure::Application);
@@ -372,8 +380,20 @@ impl Worker {
         }
     }
 
-    fn file_part(&self, id: RequestId, payload: &[u8]) -> Result<FilePart, Violation> {
-        let file = self.take_file(id)?;
+    /// There was no descriptor to take a file with: the answer ends here, and its worker is told.
+    fn refuse_file(&self, id: RequestId, exchange: &Exchange) {
+        if SHORTAGE_TOLD.tell() {
+            unit_log::alert!("there are no descriptors for the files of applications");
+        }
+        let unread = exchange.abandon();
+        exchange.fail(Failure::Unavailable);
+        self.cancel(id);
+        self.consume(id, unread);
+    }
+
+    /// The stretch a file record speaks of; `None` when its file could not be taken.
+    fn file_part(&self, id: RequestId, payload: &[u8]) -> Result<Option<FilePart>, Violation> {
+        let Some(file) = self.take_file(id)? else { return Ok(None) };
         let word = |at: usize| {
             payload
                 .get(at..at + 8)
@@ -385,11 +405,11 @@ impl Worker {
         if offset.checked_add(len).is_none_or(|end| end > i64::MAX as u64) {
             return Err(Violation("a stretch beyond any file"));
         }
-        Ok(FilePart { file, offset, len })
+        Ok(Some(FilePart { file, offset, len }))
     }
 
     /// The file that was sent before its record was written.
-    fn take_file(&self, id: RequestId) -> Result<OwnedFd, Violation> {
+    fn take_file(&self, id: RequestId) -> Result<Option<OwnedFd>, Violation> {
         let find = || {
             let mut files = self.files.borrow_mut();
             let at = files.iter().position(|(of, _)| *of == id)?;

@@ -816,6 +816,61 @@ fn files_and_bytes_of_an_answer_keep_their_order() {
     assert_eq!(seen, ["before", "2+3", "between", "5+1", "after"]);
 }
 
+/// A file for which this process has no descriptor arrives cut off, as these do.
+#[test]
+fn a_file_that_could_not_be_taken_ends_its_answer_and_no_worker() {
+    let mut stage = Stage::new(None);
+    let worker = stage.ready_worker();
+    stage.submit();
+    stage.claim(worker).unwrap();
+    stage.say(worker, 0, false);
+    let file = sys::memfd::sealed("part", b"0123456789").unwrap();
+    let player = stage.players.get_mut(&worker).unwrap();
+    let id = player.claimed[0].id;
+    let packet = ToRouter::File(id).encode();
+    let parts = [std::io::IoSlice::new(&packet)];
+    let fds = [file.as_fd(), file.as_fd(), file.as_fd()];
+    let mode = sys::socket::SendMode::PROMPT;
+    sys::socket::send_packet(player.channel.doorbell(), &parts, &fds, mode).unwrap();
+    let stretch = [2_u64.to_le_bytes(), 3_u64.to_le_bytes()].concat();
+    let record =
+        ResponseRecord { id, kind: ResponseKind::File, last: false, len: 0, service_us: 0 };
+    assert!(player.channel.push(record, &[&stretch]).unwrap());
+    stage.turn();
+    assert_eq!((stage.answered, stage.failed), (0, 1));
+    assert!(stage.players[&worker].channel.is_cancelled(id), "it need not go on");
+    // Its worker ends the answer and takes the next request.
+    stage.say(worker, 0, true);
+    stage.turn();
+    stage.check();
+    stage.submit();
+    stage.claim(worker).unwrap();
+    stage.say(worker, 0, true);
+    stage.turn();
+    assert_eq!((stage.answered, stage.failed), (1, 1));
+    assert!(!stage.has_notice(|notice| matches!(notice, Notice::WorkerLost { .. })));
+}
+
+/// Goodbye is said to every worker, and takes nothing from the other loops.
+#[test]
+fn parting_from_workers_loses_none_of_them() {
+    let mut stage = Stage::new(None);
+    let worker = stage.ready_worker();
+    stage.submit();
+    stage.claim(worker).unwrap();
+    stage.say(worker, 0, true);
+    stage.turn();
+    assert_eq!(stage.answered, 1);
+    assert!(stage.dispatcher.part_from_workers());
+    let player = stage.players.get_mut(&worker).unwrap();
+    let mut events = Vec::new();
+    while player.channel.receive(&mut events).unwrap() {}
+    assert!(player.channel.is_detached() && events.is_empty());
+    // It hangs up in turn, which is no loss.
+    stage.kill(worker);
+    assert!(!stage.has_notice(|notice| matches!(notice, Notice::WorkerLost { .. })));
+}
+
 /// N18: a worker that rings for ever does not keep the loop.
 #[test]
 fn a_doorbell_without_end_is_read_in_portions() {
