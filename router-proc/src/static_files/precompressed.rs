@@ -40,12 +40,12 @@ pub(crate) fn find_precompressed(
         follow_symlinks: share.follow_symlinks,
         traverse_mounts: share.traverse_mounts,
     };
-    let found = open(&place, files);
+    let found = open(&place, files, ctx.times.unix_secs);
     path.truncate(len);
     found.filter(|found| found.mtime >= file.mtime && found.len > 0)
 }
 
-fn open(place: &Place<'_>, files: &FileCache) -> Option<Rc<OpenedFile>> {
+fn open(place: &Place<'_>, files: &FileCache, unix_secs: i64) -> Option<Rc<OpenedFile>> {
     let is_cached = place.is_unrestricted();
     if is_cached && let Some(file) = files.get(place.path, None) {
         return Some(file);
@@ -57,7 +57,7 @@ fn open(place: &Place<'_>, files: &FileCache) -> Option<Rc<OpenedFile>> {
     }
     let file = Rc::new(OpenedFile::new(file, &stat, None));
     if is_cached {
-        files.insert(place.path, &stat, &file);
+        files.insert(place.path, &stat, &file, unix_secs);
     }
     Some(file)
 }

@@ -6,6 +6,28 @@ use std::path::Path;
 use blackbox::{Browser, Unitd, skip};
 use serde_json::json;
 
+/// A sound of 16-bit samples in two channels: long enough that no browser fetches all of it ahead.
+fn wave(seconds: u32) -> Vec<u8> {
+    const RATE: u32 = 44_100;
+    const FRAME: u32 = 4;
+    let len = seconds * RATE * FRAME;
+    let mut file = Vec::new();
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&(36 + len).to_le_bytes());
+    file.extend_from_slice(b"WAVEfmt ");
+    file.extend_from_slice(&16_u32.to_le_bytes());
+    file.extend_from_slice(&1_u16.to_le_bytes());
+    file.extend_from_slice(&2_u16.to_le_bytes());
+    file.extend_from_slice(&RATE.to_le_bytes());
+    file.extend_from_slice(&(RATE * FRAME).to_le_bytes());
+    file.extend_from_slice(&4_u16.to_le_bytes());
+    file.extend_from_slice(&16_u16.to_le_bytes());
+    file.extend_from_slice(b"data");
+    file.extend_from_slice(&len.to_le_bytes());
+    file.resize(file.len() + len as usize, 0);
+    file
+}
+
 #[test]
 fn the_demo_is_shown_as_it_was_meant() {
     let browser = match Browser::start() {
@@ -37,5 +59,61 @@ fn the_demo_is_shown_as_it_was_meant() {
     // A second look comes from the browser's store, which asks whether it still holds.
     let status = "return (await fetch('/style.css', { cache: 'no-cache' })).status";
     assert_eq!(browser.run(status), 200);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_medium_is_played_from_its_middle() {
+    let browser = match Browser::start() {
+        Ok(browser) => browser,
+        Err(missing) => skip!("{missing}"),
+    };
+    let unitd = Unitd::start();
+    let port = unitd.port();
+    let sound = wave(240);
+    let len = sound.len();
+    fs::write(unitd.path("www/sound.wav"), sound).unwrap();
+    unitd.write(
+        "www/index.html",
+        "<!doctype html><title>Medium</title><video preload=metadata src=/sound.wav></video>",
+    );
+    let log = unitd.text_path("access.log");
+    unitd.configure(&json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+        "routes": [
+            { "match": { "uri": "/favicon.ico" }, "action": { "return": 204 } },
+            { "action": { "share": format!("{}$uri", unitd.text_path("www")) } },
+        ],
+        "access_log": { "path": log, "format": "$uri $status $header_range" },
+    }));
+    browser.go(&format!("http://127.0.0.1:{port}/"));
+    let played = browser.run(
+        "const medium = document.querySelector('video');
+         const heard = name => new Promise((resolve, reject) => {
+             medium.addEventListener(name, resolve, { once: true });
+             medium.addEventListener('error', () => reject(medium.error.message), { once: true });
+         });
+         if (medium.readyState < 1) await heard('loadedmetadata');
+         const length = medium.duration;
+         const seeked = heard('seeked');
+         medium.currentTime = 230;
+         await seeked;
+         const before = medium.currentTime;
+         const moved = heard('timeupdate');
+         await medium.play();
+         await moved;
+         medium.pause();
+         return { length, before };",
+    );
+    assert_eq!(played, json!({ "length": 240, "before": 230 }));
+    let from = blackbox::wait_for("a part was asked for", blackbox::LIMIT, || {
+        let log = fs::read_to_string(&log).unwrap();
+        let starts = log.lines().filter_map(|line| {
+            let range = line.strip_prefix("/sound.wav 206 bytes=")?;
+            range.split('-').next()?.parse::<usize>().ok()
+        });
+        starts.max().filter(|&start| start > 0)
+    });
+    assert!(from > len / 2, "the browser began at {from} of {len}");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
