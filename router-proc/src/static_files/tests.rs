@@ -1,5 +1,8 @@
 //! What a `share` gives, on real files.
 
+mod confinement;
+mod mime_table;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -116,6 +119,81 @@ fn the_path_is_what_the_template_makes_and_no_more() {
     }
 }
 
+/// Relative paths begin where the router runs, which for this test is its crate.
+#[test]
+fn relative_paths_begin_at_the_working_directory() {
+    let dir = tree();
+    let len = fs::metadata("Cargo.toml").unwrap().len();
+    for action in [
+        r#"{"share":"Cargo.toml"}"#,
+        r#"{"share":"./Cargo.toml"}"#,
+        r#"{"share":"src/../Cargo.toml"}"#,
+        r#"{"share":"Cargo.toml","follow_symlinks":false}"#,
+        r#"{"share":"./Cargo.toml","chroot":"."}"#,
+        r#"{"share":"./Cargo.toml","chroot":"./"}"#,
+        r#"{"share":"./src/../Cargo.toml","chroot":"."}"#,
+        r#"{"share":"./../Cargo.toml","chroot":"."}"#,
+    ] {
+        assert_eq!(outcome(&dir, action, "/"), format!("file {len} -"), "{action}");
+    }
+    for action in [
+        r#"{"share":"Cargo.toml","chroot":"."}"#,
+        r#"{"share":".Cargo.toml","chroot":"."}"#,
+        r#"{"share":"src/lib.rs","chroot":"sr"}"#,
+        r#"{"share":"/src/lib.rs","chroot":"src"}"#,
+    ] {
+        assert_eq!(outcome_and_line(&dir, action, "/").0, "403", "{action}");
+    }
+}
+
+#[test]
+fn a_redirect_encodes_the_path_and_not_the_query() {
+    let dir = tree();
+    let share = r#"{"share":"DIR/www/sub"}"#;
+    for (target, location) in [
+        ("/sub", "/sub/"),
+        ("/a%20b", "/a%20b/"),
+        ("/%22%23%25%3C%3E%3F%5C%5E%60%7B%7C%7D", "/%22%23%25%3C%3E%3F%5C%5E%60%7B%7C%7D/"),
+        ("/%e4%C3%a4%7f%01", "/%E4%C3%A4%7F%01/"),
+        ("/a:@!$&'()*+,;=-._~[]", "/a:@!$&'()*+,;=-._~[]/"),
+        ("/a/./b/../c//d", "/a/c/d/"),
+        ("/a?b c?d%zz#e", "/a/?b c?d%zz"),
+        ("/a?", "/a/"),
+        ("/", "//"),
+    ] {
+        assert_eq!(outcome(&dir, share, target), format!("return 301 <{location}>"), "{target}");
+    }
+}
+
+#[test]
+fn fallbacks_follow_one_another() {
+    let dir = tree();
+    let chain = r#"{"share":"DIR/none$uri","fallback":
+        {"share":"DIR/www2$uri","types":"text/*","fallback":
+        {"share":["DIR/none","DIR/www$uri"],"fallback":{"return":404}}}}"#;
+    for (start, expected) in [
+        ("GET /secret.txt", "file 7 text/plain"),
+        ("GET /a.txt", "file 3 text/plain"),
+        ("GET /sub/other.png", "file 3 image/png"),
+        ("GET /sub", "return 301 </sub/>"),
+        ("GET /none", "404"),
+        ("HEAD /a.txt", "file 3 text/plain"),
+        // Each of them is for GET and HEAD alone.
+        ("POST /a.txt", "404"),
+    ] {
+        let outcome = router(dir.path(), chain).outcome(&mut Request::new(start, &[]));
+        assert_eq!(outcome, expected, "{start}");
+    }
+    let other = r#"{"share":"DIR/www$uri","fallback":{"return":201}}"#;
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "GE", "HEADS"] {
+        let mut request = Request::new(&format!("{method} /a.txt"), &[]);
+        assert_eq!(router(dir.path(), other).outcome(&mut request), "return 201", "{method}");
+    }
+    // What ends the search ends it here, too.
+    assert_eq!(outcome(&dir, other, "/a.txt"), "file 3 text/plain");
+    assert_eq!(outcome(&dir, other, "/none"), "return 201");
+}
+
 #[test]
 fn the_index_is_configurable_and_gives_the_type() {
     let dir = tree();
@@ -157,6 +235,19 @@ fn types_limit_what_is_served_but_not_index_files() {
         (r#""!""#, "/a.txt", "file 3 text/plain"),
         (r#""~^text""#, "/a.txt", "file 3 text/plain"),
         (r#""~^TEXT""#, "/a.txt", "403"),
+        (r#""!~^text""#, "/noext", "file 5 -"),
+        (r#""~^$""#, "/noext", "file 5 -"),
+        (r#"["image/*",""]"#, "/noext", "file 5 -"),
+        (r#"["image/*",""]"#, "/sub/other.png", "file 3 image/png"),
+        (r#"["image/*",""]"#, "/a.txt", "403"),
+        (r#"["!image/*","!"]"#, "/noext", "403"),
+        (r#"["!image/*","!"]"#, "/sub/other.png", "403"),
+        (r#"["!image/*","!"]"#, "/a.txt", "file 3 text/plain"),
+        (r#""*/plain""#, "/a.txt", "file 3 text/plain"),
+        (r#""*""#, "/noext", "file 5 -"),
+        (r#""text/plain""#, "/", "file 5 text/html"),
+        // The type is tested before anybody looks whether there is such a file.
+        (r#""""#, "/sub", "return 301 </sub/>"),
         ("[]", "/noext", "file 5 -"),
     ] {
         let action = format!(r#"{{"share":"DIR/www$uri","types":{types}}}"#);
@@ -242,6 +333,15 @@ fn symbolic_links_are_followed_unless_that_is_forbidden() {
         let path = format!("\"DIR/www{target}\" failed (40: ");
         assert!(line.starts_with(&format!("error *43 opening {path}")), "{line}");
     }
+    // A link above what is shared counts as well.
+    symlink("www", dir.path().join("link")).unwrap();
+    assert_eq!(outcome(&dir, r#"{"share":"DIR/link$uri"}"#, "/a.txt"), "file 3 text/plain");
+    let above = r#"{"share":"DIR/link$uri","follow_symlinks":false}"#;
+    assert_eq!(outcome_and_line(&dir, above, "/a.txt").0, "403");
+    // One above the chroot does not: it is where the search begins.
+    let below = r#"{"share":"DIR/link$uri","chroot":"DIR/link","follow_symlinks":false}"#;
+    assert_eq!(outcome(&dir, below, "/a.txt"), "file 3 text/plain");
+    assert_eq!(outcome_and_line(&dir, below, "/link.txt").0, "403");
     let fallback = r#"{"share":"DIR/www$uri","follow_symlinks":false,"fallback":{"return":204}}"#;
     assert_eq!(outcome_and_line(&dir, fallback, "/link.txt").0, "return 204");
 }
@@ -254,6 +354,16 @@ fn mount_points_are_crossed_unless_that_is_forbidden() {
         outcome_and_line(&dir, r#"{"share":"/proc/version","traverse_mounts":false}"#, "/");
     assert_eq!(refused, "403");
     assert_eq!(line, "error *43 opening \"/proc/version\" failed (18: Invalid cross-device link)");
+    // From within the mount there is none to cross.
+    let within = r#"{"share":"/proc/version","chroot":"/proc","traverse_mounts":false}"#;
+    assert_eq!(outcome(&dir, within, "/"), "file 0 -");
+    let above = r#"{"share":"/proc/version","chroot":"/","traverse_mounts":false}"#;
+    let (refused, line) = outcome_and_line(&dir, above, "/");
+    assert_eq!(refused, "403");
+    let text = "opening \"proc/version\" at \"/\" failed (18: Invalid cross-device link)";
+    assert_eq!(line, format!("error *43 {text}"));
+    let fallback = r#"{"share":"/proc/version","traverse_mounts":false,"fallback":{"return":204}}"#;
+    assert_eq!(outcome_and_line(&dir, fallback, "/").0, "return 204");
 }
 
 #[test]

@@ -171,6 +171,38 @@ fn what_may_not_be_read_is_forbidden() {
 }
 
 #[test]
+fn a_chroot_has_to_be_passed_through_and_not_to_be_read() {
+    need_root!();
+    let unitd = Unitd::start();
+    let (port, www) = (unitd.port(), unitd.text_path("www/root"));
+    unitd.write("www/root/file.txt", "file");
+    unitd.configure(&json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+        "routes": [{ "action": { "share": format!("{www}$uri"), "chroot": www } }],
+    }));
+    let allow = |mode: u32| fs::set_permissions(&www, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o711);
+    assert_eq!(unitd.fetch(port, "/file.txt").text(), "file");
+    allow(0o700);
+    assert_eq!(unitd.fetch(port, "/file.txt").status, 403);
+    let line = format!(
+        r#"\[error\] .*\*\d+ opening "file.txt" at "{www}" failed \(13: Permission denied\)"#
+    );
+    assert_eq!(unitd.log().count(&line), 1);
+    allow(0o755);
+}
+
+/// Relative paths are below it.
+#[test]
+fn the_router_stays_where_the_daemon_was_started() {
+    let unitd = Unitd::start();
+    let place = |process: &blackbox::Process| fs::read_link(format!("/proc/{}/cwd", process.pid));
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(place(&unitd.role("router")).unwrap(), here);
+    assert_eq!(place(&unitd.main()).unwrap(), here);
+}
+
+#[test]
 fn other_methods_are_not_allowed() {
     let (unitd, port) = sharing(&json!({}));
     unitd.write("www/file.txt", "file");
@@ -178,6 +210,7 @@ fn other_methods_are_not_allowed() {
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let response = connection.ask(&request(method, "/file.txt", &[], b"body"));
         assert_eq!((response.status, response.body.len()), (405, 54), "{method}");
+        assert_eq!(response.field("Allow"), None, "{method}");
     }
     assert_eq!(connection.get("/file.txt").text(), "file");
 }
