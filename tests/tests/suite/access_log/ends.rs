@@ -96,6 +96,38 @@ fn octets_after_the_head_are_counted_as_they_are_on_the_wire() {
 }
 
 #[test]
+fn octets_of_parts_of_files_are_counted_as_they_are_on_the_wire() {
+    need_python!();
+    let format = "$status $body_bytes_sent $response_header_content_range";
+    let logging = Logging::with_everything(&json!(format), &json!({}));
+    let mut statuses = Vec::new();
+    for field in [
+        "Range: bytes=0-99",
+        "Range: bytes=0-99, 200-299",
+        "Range: bytes=999999-",
+        "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT",
+        "If-None-Match: *",
+        "If-Match: \"no\"",
+    ] {
+        for method in ["GET", "HEAD"] {
+            let mut connection = Connection::tcp(logging.port);
+            let bytes = request(method, "/file", &[field, "Connection: close"], b"");
+            connection.send(&bytes).unwrap();
+            let head = connection.read_head().unwrap();
+            let sent = connection.read_to_end().unwrap().len();
+            let range = head.field("Content-Range").unwrap_or("-");
+            statuses.push(head.status);
+            let entries = logging.entries(statuses.len());
+            let expected = format!("{} {sent} {range}", head.status);
+            assert_eq!(entries.last(), Some(&expected), "{method} {field}");
+        }
+    }
+    for status in [206, 416, 304, 412] {
+        assert!(statuses.contains(&status), "{status} is not in {statuses:?}");
+    }
+}
+
+#[test]
 fn each_request_of_a_pipeline_has_its_entry() {
     let logging = Logging::with(&json!({ "format": FORMAT }), &json!({}));
     let mut connection = Connection::tcp(logging.port);

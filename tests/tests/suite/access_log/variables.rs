@@ -235,12 +235,12 @@ fn the_client_is_whom_the_listener_believes() {
 #[test]
 fn n14_long_names_and_values_are_logged_whole() {
     let http = json!({ "large_header_buffer_size": 200_000, "large_header_buffers": 8 });
-    for len in (250..=260).chain(65_530..=65_540).step_by(5) {
+    let logging = Logging::with(&json!({}), &json!({ "settings": { "http": http } }));
+    for (at, len) in (250..=260).chain(65_530..=65_540).step_by(5).enumerate() {
         let name = "n".repeat(len.min(255));
         let format =
             format!("$method|$request_uri|$uri|$header_{name}|$arg_{name}|$cookie_{name}|$host");
-        let logging =
-            Logging::with(&json!({ "format": format }), &json!({ "settings": { "http": http } }));
+        logging.unitd.put("/config/access_log/format", json!(format)).expect_success();
         let value = "v".repeat(len);
         let bytes = request(
             &"M".repeat(len),
@@ -252,9 +252,9 @@ fn n14_long_names_and_values_are_logged_whole() {
         let bytes = String::from_utf8(bytes).unwrap().replace("localhost", &host);
         assert_eq!(Connection::tcp(logging.port).ask(bytes.as_bytes()).status, 200);
         let method = "M".repeat(len);
-        assert_eq!(
-            logging.entries(1),
-            [format!("{method}|/{value}?{name}={value}|/{value}|{value}|{value}|{value}|{host}")]
-        );
+        let expected =
+            format!("{method}|/{value}?{name}={value}|/{value}|{value}|{value}|{value}|{host}");
+        // Not to be printed.
+        assert!(logging.entries(at + 1).last() == Some(&expected), "with {len}");
     }
 }
