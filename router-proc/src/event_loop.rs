@@ -89,6 +89,8 @@ pub enum Command {
     Switch {
         /// The configuration.
         snapshot: Arc<Snapshot>,
+        /// How many loops serve by it.
+        loops: usize,
         /// Listening sockets this loop is to accept from, besides those it has.
         sockets: Vec<(ListenerId, OwnedFd)>,
         /// Told when it is done; sockets that are no longer named are closed by then.

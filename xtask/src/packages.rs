@@ -26,6 +26,8 @@ pub(crate) enum Need {
     /// Servers whose reading of requests is compared with ours.
     Nginx,
     HaProxy,
+    /// Clients that are slow on purpose, for the black-box suite.
+    SlowHttpTest,
 }
 
 impl Need {
@@ -40,6 +42,7 @@ impl Need {
             Self::ChromeDriver => "chromium-driver",
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
+            Self::SlowHttpTest => "slowhttptest",
         }
     }
 
@@ -54,6 +57,7 @@ impl Need {
             Self::ChromeDriver => "chromedriver",
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
+            Self::SlowHttpTest => "slowhttptest",
         }
     }
 
@@ -66,6 +70,7 @@ impl Need {
             Self::Chromium | Self::ChromeDriver => "chromium",
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
+            Self::SlowHttpTest => "slowhttptest",
         }
     }
 
@@ -80,6 +85,7 @@ impl Need {
             Self::ChromeDriver => "chromium-chromedriver",
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
+            Self::SlowHttpTest => "slowhttptest",
         }
     }
 }
@@ -176,6 +182,7 @@ fn is_absent(need: Need) -> bool {
         Need::ChromeDriver => !command::exists("chromedriver"),
         Need::Nginx => !command::exists("nginx"),
         Need::HaProxy => !command::exists("haproxy"),
+        Need::SlowHttpTest => !command::exists("slowhttptest"),
     }
 }
 

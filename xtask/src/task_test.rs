@@ -37,6 +37,7 @@ pub(crate) fn set_up() -> Vec<Python> {
         Need::ChromeDriver,
         Need::Nginx,
         Need::HaProxy,
+        Need::SlowHttpTest,
     ]);
     pythons::find_for_tests()
 }

@@ -229,7 +229,7 @@ impl Control {
             let (done, is_done) = oneshot::channel();
             let sockets = if index == 0 { opened.take().unwrap_or_default() } else { Vec::new() };
             let snapshot = Arc::clone(&snapshot);
-            self.tell(index, Command::Switch { snapshot, sockets, done });
+            self.tell(index, Command::Switch { snapshot, loops: threads, sockets, done });
             switched.push(is_done);
         }
         for is_done in switched {

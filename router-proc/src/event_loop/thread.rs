@@ -165,7 +165,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
             }
             Command::DropApp(app) => event_loop.drop_app(app),
             Command::ForgetApp(app) => event_loop.forget_app(app),
-            Command::Switch { snapshot, sockets, done } => {
+            Command::Switch { snapshot, loops, sockets, done } => {
                 let apps = snapshot
                     .apps
                     .iter()
@@ -190,7 +190,6 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     listening.extend(task.map(|task| (id, task)));
                 }
                 event_loop.conf.replace(Rc::new(LoopConf { snapshot, apps }));
-                let loops = event_loop.peers.load().len();
                 event_loop.files.set_capacity(FileCache::capacity_for(loops));
                 event_loop.access_log.flush();
                 event_loop.look_for_left_apps();
