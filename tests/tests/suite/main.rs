@@ -24,6 +24,7 @@ mod http;
 mod initial_config;
 mod log_lines;
 mod memory;
+mod page_table;
 mod preconditions;
 mod python;
 mod random_edits;

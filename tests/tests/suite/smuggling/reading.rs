@@ -1,6 +1,6 @@
 //! What a server has read, told by what it has answered.
 
-use super::table::latin_1;
+use blackbox::latin_1;
 
 /// The request behind all others.
 pub(super) const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
