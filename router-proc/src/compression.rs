@@ -133,4 +133,6 @@ impl Compression {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

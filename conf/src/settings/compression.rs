@@ -23,7 +23,7 @@ pub(crate) static COMPRESSION: Object = Object::new(
             "compressors",
             one_of(&[object(&COMPRESSOR), array(&object(&COMPRESSOR), COMPRESSORS_DETAIL)]),
         )
-        .about("The encodings on offer, in the order of preference; an object is one.")
+        .about("The encodings on offer, of which the client chooses; an object is one.")
         .default("[]")
         .example(r#"[{"encoding": "zstd"}, {"encoding": "gzip", "level": 6}]"#)
         .refuses(&[

@@ -151,8 +151,7 @@ pub(crate) static HTTP: Object = Object::new(
             .refuses(&[(
                 r#"{"compressors": "gzip"}"#,
                 r#"The "compressors" value must be either an array or an object, but not a string."#,
-            )])
-            .not_yet("response compression"),
+            )]),
     ],
 );
 

@@ -8,12 +8,9 @@ use thiserror::Error;
 use super::encoder::{Effort, EncodeError, Encoder, End, Window};
 use super::pool::{NoThread, on_pool};
 
-/// What the encoders of all streams may hold together, in bytes. A slow client keeps its encoder for
-/// as long as it likes, and there are many clients.
-const MEMORY_MAX: usize = 512 * 1024 * 1024;
-
-/// What they hold now.
-static MEMORY: AtomicUsize = AtomicUsize::new(0);
+/// What the encoders of all streams may hold together. A slow client keeps its encoder for as long
+/// as it likes, and there are many clients.
+static MEMORY: Budget = Budget::new(512 * 1024 * 1024);
 
 /// The encoding of one body.
 #[derive(Debug)]
@@ -47,7 +44,7 @@ impl BodyEncoding {
     /// When there is no memory.
     pub fn begin(compressor: &Compressor, len: u64) -> Result<Option<BodyEncoding>, EncodeError> {
         let effort = Effort::of(compressor);
-        let lease = Lease::take(effort.stream_memory(len));
+        let lease = MEMORY.lease(effort.stream_memory(len));
         if lease.is_none() {
             return Ok(None);
         }
@@ -107,20 +104,35 @@ impl BodyEncoding {
     }
 }
 
-/// A share of [`MEMORY_MAX`].
+/// Memory that may be taken, in bytes.
 #[derive(Debug)]
-struct Lease(usize);
+struct Budget {
+    max: usize,
+    taken: AtomicUsize,
+}
 
-impl Lease {
-    fn take(len: usize) -> Option<Lease> {
-        let take = |held: usize| held.checked_add(len).filter(|sum| *sum <= MEMORY_MAX);
-        MEMORY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok().map(|_| Lease(len))
+/// Some of it.
+#[derive(Debug)]
+struct Lease {
+    budget: &'static Budget,
+    len: usize,
+}
+
+impl Budget {
+    const fn new(max: usize) -> Budget {
+        Budget { max, taken: AtomicUsize::new(0) }
+    }
+
+    fn lease(&'static self, len: usize) -> Option<Lease> {
+        let add = |taken: usize| taken.checked_add(len).filter(|sum| *sum <= self.max);
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        taken.ok().map(|_| Lease { budget: self, len })
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        MEMORY.fetch_sub(self.0, Ordering::Relaxed);
+        self.budget.taken.fetch_sub(self.len, Ordering::Relaxed);
     }
 }
 

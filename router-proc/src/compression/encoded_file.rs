@@ -44,8 +44,14 @@ impl EncodedFile {
     }
 
     /// How many there are.
-    pub fn len(&self) -> u64 {
+    pub fn encoded_len(&self) -> u64 {
         self.len
+    }
+
+    /// A file that says that it is so long.
+    #[cfg(test)]
+    pub(super) fn pretend(file: File, len: u64) -> EncodedFile {
+        EncodedFile { file: file.into(), len }
     }
 }
 

@@ -129,7 +129,7 @@ impl Kept {
 
 impl Slot {
     fn len(&self) -> u64 {
-        self.cell.get().map_or(0, |file| file.len())
+        self.cell.get().map_or(0, |file| file.encoded_len())
     }
 }
 

@@ -6,17 +6,18 @@
 //! # Memory
 //!
 //! The window is no larger than the body and the [`Window`] chosen; all else follows from it and
-//! from the level. The most that an encoder was seen to hold, in MiB, behind a long body:
+//! from the level. The most that an encoder holds, in MiB, behind a long body:
 //!
 //! | encoding | level | stream | file |
 //! |---|---|---|---|
 //! | `gzip`, `deflate` | any | 0.4 | 0.4 |
-//! | `zstd` | up to 9 | 4 | 12 |
+//! | `zstd` | up to 4 | 2 | 3 |
+//! | `zstd` | 5 to 9 | 4 | 12 |
 //! | `zstd` | 10 to 22 | 6 | 19 |
-//! | `br` | 0 to 4 | 6 | 10 |
-//! | `br` | 5, 6 | 6 | 10 |
-//! | `br` | 7, 8, 9 | 12, 20, 38 | 16, 26, 42 |
-//! | `br` | 10, 11 | 9 | 40 |
+//! | `br` | 0 to 3 | 1.5 | 3 |
+//! | `br` | 4, 5, 6 | 3 to 4 | 16 |
+//! | `br` | 7, 8, 9 | 10, 18, 35 | 23, 31, 46 |
+//! | `br` | 10, 11 | 8 | 21 |
 
 use brotli::enc::StandardAlloc;
 use brotli::enc::encode::{
@@ -41,7 +42,11 @@ const BROTLI_WINDOW_REST: u64 = 16;
 const BROTLI_SEARCH_WINDOW_MIN: u32 = 17;
 
 /// Brotli takes larger tables for bodies beyond this.
-const BROTLI_SIZE_HINT_MAX: u64 = 1 << 20;
+const BROTLI_SIZE_HINT_MAX: u64 = (1 << 20) - 1;
+
+/// The logarithm of what brotli encodes at once, which is the least: much of its memory goes by it,
+/// and what larger blocks save is not worth a hundredth.
+const BROTLI_BLOCK: u32 = 16;
 
 /// What the window is measured for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,14 +183,14 @@ impl Effort {
             (ContentEncoding::Zstd, 10..=14) => (8 * KB, 512 * KB, 24),
             (ContentEncoding::Zstd, _) => (KB, 512 * KB, 24),
             (ContentEncoding::Brotli, ..=1) => (64 * KB, MB, 0),
-            (ContentEncoding::Brotli, 2..=3) => (48 * KB, 512 * KB, 6),
-            (ContentEncoding::Brotli, 4) => (24 * KB, 2 * MB, 16),
-            (ContentEncoding::Brotli, 5) => (8 * KB, 2 * MB, 16),
-            (ContentEncoding::Brotli, 6) => (8 * KB, 4 * MB, 16),
-            (ContentEncoding::Brotli, 7) => (0, 8 * MB, 16),
-            (ContentEncoding::Brotli, 8) => (0, 16 * MB, 16),
-            (ContentEncoding::Brotli, 9) => (0, 34 * MB, 16),
-            (ContentEncoding::Brotli, _) => (KB, MB, 32),
+            (ContentEncoding::Brotli, 2..=3) => (48 * KB, 512 * KB, 4),
+            (ContentEncoding::Brotli, 4) => (24 * KB, MB, 8),
+            (ContentEncoding::Brotli, 5) => (8 * KB, MB, 8),
+            (ContentEncoding::Brotli, 6) => (8 * KB, 2 * MB, 8),
+            (ContentEncoding::Brotli, 7) => (0, 8 * MB, 8),
+            (ContentEncoding::Brotli, 8) => (0, 16 * MB, 8),
+            (ContentEncoding::Brotli, 9) => (0, 33 * MB, 8),
+            (ContentEncoding::Brotli, _) => (KB, MB, 28),
         };
         Effort { len_per_ms, memory, memory_per_octet }
     }
@@ -234,10 +239,7 @@ fn brotli(level: i32, len: u64, window: Window) -> BrotliEncoderStateStruct<Stan
     );
     state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGWIN, log);
     state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_SIZE_HINT, hint);
-    if window == Window::Stream {
-        // A stream is flushed at each message; larger blocks are seldom filled.
-        state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGBLOCK, 16);
-    }
+    state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGBLOCK, BROTLI_BLOCK);
     state
 }
 

@@ -163,7 +163,7 @@ impl Connection {
                 return self.respond_error(conf, buffers, status, Next::Close).await;
             }
         };
-        let content_encoding = encoding.as_ref().map(BodyEncoding::name);
+        let content_encoding = encoding.as_ref().map(|encoding| encoding.name());
         let length = if encoding.is_none() { facts.length } else { None };
         let delivery = Delivery::decide(self.facts(buffers), status, length);
         let fields = passed_fields(&head, encoding.is_some());
@@ -226,7 +226,10 @@ impl Connection {
                 Event::File { part, last: is_last } => {
                     let passed = match outgoing.framing_alone() {
                         Some(framing) => self.pass_on_file(framing, buffers, &part, conf).await,
-                        None => self.encode_part(&mut outgoing, buffers, &part, patience).await,
+                        None => {
+                            let encode = self.encode_part(&mut outgoing, buffers, &part, patience);
+                            Box::pin(encode).await
+                        }
                     };
                     if let Err(next) = passed {
                         return next;
@@ -247,7 +250,7 @@ impl Connection {
         buffers: &Buffers,
         facts: &AnswerFacts<'_>,
         action: Option<ActionRef>,
-    ) -> Result<Option<BodyEncoding>, u16> {
+    ) -> Result<Option<Box<BodyEncoding>>, u16> {
         let Some(compression) = &conf.snapshot.compression else { return Ok(None) };
         let (Some(len), Some(content_type), true, false) =
             (facts.length, facts.content_type, facts.is_encodable(), buffers.head.is_head())
@@ -265,7 +268,7 @@ impl Connection {
             Choice::NotAcceptable => Err(406),
             Choice::Encode { compressor, or_identity } => {
                 match BodyEncoding::begin(compressor, len) {
-                    Ok(Some(encoding)) => return Ok(Some(encoding)),
+                    Ok(Some(encoding)) => return Ok(Some(Box::new(encoding))),
                     // So many are under way that memory may run out.
                     Ok(None) => {}
                     Err(error) => {

@@ -131,7 +131,12 @@ impl Connection {
         let choice = choose_encoding(&reply, &buffers.head);
         let replied = match representation.answer(&buffers.head, client.times.unix_secs, choice) {
             Answer::Whole => {
-                let encoded = match self.encode_file(&reply, buffers, choice).await {
+                let encoded = match choice {
+                    Choice::Identity => Ok(None),
+                    // Most connections never need the room for it.
+                    choice => Box::pin(self.encode_file(&reply, buffers, choice)).await,
+                };
+                let encoded = match encoded {
                     Ok(encoded) => encoded,
                     Err(status) => {
                         return self.respond_error(conf, buffers, status, Next::Close).await;

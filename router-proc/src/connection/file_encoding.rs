@@ -32,7 +32,7 @@ impl Encoded {
     pub(super) fn represent<'f>(&'f self, file: &'f OpenedFile) -> Representation<'f> {
         let (octets, len) = match &self.source {
             Source::Precompressed(beside) => (beside.file.as_fd(), beside.len),
-            Source::Made(made) => (made.octets(), made.len()),
+            Source::Made(made) => (made.octets(), made.encoded_len()),
         };
         let content_encoding = Some(self.encoding.name().as_bytes());
         Representation { octets, len, etag: file.etag, file, content_encoding }

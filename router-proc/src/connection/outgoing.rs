@@ -8,15 +8,13 @@ use crate::http::{BodyEncoder, BodyEnd, Delivery};
 #[derive(Debug)]
 pub(super) struct Outgoing {
     framing: BodyEncoder,
-    encoding: Option<BodyEncoding>,
-    /// What has come out of the encoding and is not framed yet.
-    encoded: Vec<u8>,
+    encoding: Option<Box<BodyEncoding>>,
 }
 
 impl Outgoing {
     /// A body behind a head with this delivery, in this encoding.
-    pub(super) fn new(delivery: &Delivery, encoding: Option<BodyEncoding>) -> Outgoing {
-        Outgoing { framing: BodyEncoder::new(delivery), encoding, encoded: Vec::new() }
+    pub(super) fn new(delivery: &Delivery, encoding: Option<Box<BodyEncoding>>) -> Outgoing {
+        Outgoing { framing: BodyEncoder::new(delivery), encoding }
     }
 
     /// The framing of a body that is sent as it is.
@@ -41,9 +39,10 @@ impl Outgoing {
         match &mut self.encoding {
             None => self.framing.push(&buffers.piece, &mut buffers.out),
             Some(encoding) => {
-                self.encoded.clear();
-                encoding.push(&mut buffers.piece, &mut self.encoded).await?;
-                self.framing.push(&self.encoded, &mut buffers.out);
+                let mut encoded = Vec::new();
+                // Most connections never need the room for it.
+                Box::pin(encoding.push(&mut buffers.piece, &mut encoded)).await?;
+                self.framing.push(&encoded, &mut buffers.out);
             }
         }
         Ok(())

@@ -9,8 +9,7 @@ use conf::{
 
 /// The first feature of the configuration that is not built yet, as a sentence.
 pub(super) fn find(config: &Config) -> Option<String> {
-    in_compression(config)
-        .or_else(|| in_telemetry(config))
+    in_telemetry(config)
         .or_else(|| in_scripts(config))
         .or_else(|| config.listeners.iter().find_map(in_listener))
         .or_else(|| steps(&config.routes).find_map(in_step))
@@ -22,10 +21,6 @@ pub(super) fn find(config: &Config) -> Option<String> {
 /// out, a step of a route and an application answer 503.
 pub(super) fn leave_out(config: &mut Config) -> Vec<String> {
     let mut left_out = Vec::new();
-    if let Some(text) = in_compression(config) {
-        config.settings.http.compression = None;
-        left_out.push(text);
-    }
     if let Some(text) = in_telemetry(config) {
         config.settings.telemetry = None;
         left_out.push(text);
@@ -60,11 +55,6 @@ pub(super) fn leave_out(config: &mut Config) -> Vec<String> {
         }
     }
     left_out
-}
-
-fn in_compression(config: &Config) -> Option<String> {
-    let compression = config.settings.http.compression.as_ref();
-    compression.map(|_| missing("settings/http/compression", "response compression"))
 }
 
 fn in_telemetry(config: &Config) -> Option<String> {

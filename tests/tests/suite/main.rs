@@ -9,6 +9,7 @@ mod browser;
 mod certificates;
 mod check;
 mod command_line;
+mod compression;
 mod config_schema;
 mod config_table;
 mod control_api;

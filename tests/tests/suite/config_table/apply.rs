@@ -97,7 +97,6 @@ fn what_is_not_built_is_named() {
     };
     let python = |members: &str| app(&format!(r#""type":"python","module":"a",{members}"#));
     for config in [
-        r#"{"settings":{"http":{"compression":{"compressors":[{"encoding":"gzip"}]}}}}"#.to_owned(),
         r#"{"routes":[{"action":{"proxy":"http://127.0.0.1:1"}}]}"#.to_owned(),
         r#"{"routes":[{"action":{"pass":"upstreams/u"}}],"upstreams":{"u":{"servers":{}}}}"#
             .to_owned(),
