@@ -127,7 +127,7 @@ impl Search<'_> {
         }
         let opened = match place.open() {
             // Descriptors may be had where files are kept open without need.
-            Err(fault) if fault.is_shortage() && files.clear() > 0 => place.open(),
+            Err(fault) if is_shortage(&fault.error) && files.clear() > 0 => place.open(),
             opened => opened,
         };
         let (file, stat) = match opened {

@@ -46,14 +46,6 @@ pub(super) enum FaultKind {
     System,
 }
 
-impl Fault {
-    /// Whether there is no descriptor left.
-    pub(super) fn is_shortage(&self) -> bool {
-        let errno = Errno::from_io_error(&self.error);
-        matches!(errno, Some(Errno::MFILE | Errno::NFILE))
-    }
-}
-
 impl From<Errno> for Fault {
     fn from(errno: Errno) -> Fault {
         let kind = match errno {
