@@ -96,6 +96,15 @@ impl LogFile {
     }
 }
 
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        let lost = self.outlet().trouble.map_or(0, |trouble| trouble.lost);
+        if lost > 0 {
+            unit_log::notice!("access log \"{}\" is closed, {lost} entries were lost", self.path);
+        }
+    }
+}
+
 /// What is to be said in the daemon's log.
 #[derive(Debug)]
 enum News {
@@ -389,6 +398,22 @@ mod tests {
         assert_eq!(told(outlet.replace(sink)), "mended 1");
         outlet.write(&mut entries, now);
         assert_eq!(content(&outlet), "two\n");
+    }
+
+    #[test]
+    fn what_was_lost_is_told_at_the_latest_when_the_file_is_closed() {
+        let lines = crate::routing::tests::logged(|| {
+            let file = LogFile::closed("/log".to_owned());
+            file.lose(2, Instant::now());
+            file.lose(3, Instant::now());
+        });
+        assert_eq!(
+            lines,
+            [
+                "alert *0 access log \"/log\" takes no more, entries are lost",
+                "notice *0 access log \"/log\" is closed, 5 entries were lost",
+            ]
+        );
     }
 
     #[test]

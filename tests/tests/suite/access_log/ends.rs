@@ -127,6 +127,42 @@ fn octets_of_parts_of_files_are_counted_as_they_are_on_the_wire() {
     }
 }
 
+/// What is sent is not what the file holds or the application gave.
+#[test]
+fn octets_of_compressed_answers_are_counted_as_they_are_on_the_wire() {
+    need_python!();
+    let format = "$request_uri $status $body_bytes_sent $response_header_content_encoding";
+    let http = json!({
+        "compression": { "types": ["*"], "compressors": [{ "encoding": "gzip", "min_length": 10 }] },
+        "static": { "mime_types": { "text/plain": [".bin"] } },
+    });
+    let logging = Logging::with_everything(&json!(format), &http);
+    let mut encoded = 0;
+    let mut count = 0;
+    for coding in ["gzip", "identity", "identity;q=0"] {
+        for (method, target) in [
+            ("GET", "/file"),
+            ("HEAD", "/file"),
+            ("GET", "/stream?size=100000"),
+            ("GET", "/say?words=a"),
+            ("GET", "/none"),
+        ] {
+            let mut connection = Connection::tcp(logging.port);
+            let field = format!("Accept-Encoding: {coding}");
+            let bytes = request(method, target, &[&field, "Connection: close"], b"");
+            connection.send(&bytes).unwrap();
+            let head = connection.read_head().unwrap();
+            let sent = connection.read_to_end().unwrap().len();
+            let shown = head.field("Content-Encoding");
+            encoded += usize::from(shown.is_some() && sent > 0);
+            count += 1;
+            let expected = format!("{target} {} {sent} {}", head.status, shown.unwrap_or("-"));
+            assert_eq!(logging.entries(count).last(), Some(&expected), "{method} {coding}");
+        }
+    }
+    assert!(encoded > 0, "{}", logging.text());
+}
+
 #[test]
 fn each_request_of_a_pipeline_has_its_entry() {
     let logging = Logging::with(&json!({ "format": FORMAT }), &json!({}));

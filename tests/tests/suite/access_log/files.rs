@@ -107,6 +107,8 @@ fn a_full_disk_fails_no_request_and_is_told_once() {
     logging.unitd.put("/config/access_log/path", json!(logging.path)).expect_success();
     connection.get("/z");
     wait_until("the entry", LIMIT, || logging.text() == "/z\n");
+    let lost = r#"\[notice\] .*access log "/dev/full" is closed, 520 entries were lost$"#;
+    logging.unitd.log().wait(lost);
 }
 
 #[test]
