@@ -158,3 +158,66 @@ fn n10_pipelining_without_reading_is_held_back() {
     drop(clients);
     expect_all_closed(&unitd);
 }
+
+/// N5: requests of every kind, many of each: what the first ones left is all that is left.
+#[test]
+fn n5_many_requests_of_every_kind_keep_nothing() {
+    need_python!();
+    let count = amount("UNIT_REQUESTS_OF_EACH_KIND", 1500);
+    let (unitd, port) = with_python(true);
+    let small = unitd.write("www/small", "The file.\n");
+    let share = json!({ "match": { "uri": "/small" }, "action": { "share": small } });
+    let mut routes = unitd.config("/routes");
+    routes.as_array_mut().unwrap().insert(0, share);
+    unitd.put("/config/routes", routes).expect_success();
+    let large = vec![b'x'; 40_000];
+    let kinds = [
+        request("GET", "/return", &[], b""),
+        request("GET", "/small", &[], b""),
+        request("HEAD", "/large", &[], b""),
+        request("GET", "/small", &["Range: bytes=0-3"], b""),
+        request("GET", "/pid", &[], b""),
+        request("POST", "/sum", &[], b"small"),
+        request("POST", "/sum", &[], &large),
+        request("GET", "/stream?size=200000", &[], b""),
+        request("GET", "/nothing", &[], b""),
+        request("GET", "/%", &[], b""),
+    ];
+    let router = unitd.role("router");
+    let ask = |bytes: &[u8], count: usize| {
+        let mut open: Option<Connection> = None;
+        for _ in 0..count {
+            let mut connection = open.take().unwrap_or_else(|| Connection::tcp(port));
+            connection.send(bytes).unwrap();
+            let head = connection.read_head().unwrap();
+            if !bytes.starts_with(b"HEAD") {
+                connection.read_body(&head).unwrap();
+            }
+            open = head.field("Connection").is_none().then_some(connection);
+        }
+    };
+    let settle = || {
+        expect_all_closed(&unitd);
+        let mut lowest = usize::MAX;
+        // Files stay open for a while.
+        wait_until("the descriptors do not get fewer", LIMIT, || {
+            std::thread::sleep(Duration::from_millis(300));
+            let now = router.descriptors();
+            let are_fewer = now < lowest;
+            lowest = lowest.min(now);
+            !are_fewer
+        });
+        lowest
+    };
+    for bytes in &kinds {
+        ask(bytes, 300);
+    }
+    let (descriptors, memory) = (settle(), router.resident_kib());
+    for bytes in &kinds {
+        ask(bytes, count);
+    }
+    wait_until("the descriptors are as before", LIMIT, || router.descriptors() <= descriptors);
+    let now = router.resident_kib();
+    println!("{memory} KiB, then {now} KiB");
+    assert!(now < memory + 2048, "{memory} KiB, then {now} KiB");
+}
