@@ -11,6 +11,7 @@ mod file;
 mod file_encoding;
 mod outgoing;
 mod pace;
+mod pending;
 mod read;
 mod respond;
 mod spool;
@@ -33,6 +34,7 @@ use crate::snapshot::ListenerId;
 use account::Account;
 use application::AddressTexts;
 use pace::{Pace, Taking};
+use pending::Pending;
 
 /// Buffers larger than this are not kept for the next request.
 const KEPT_LEN_MAX: usize = 256 * 1024;
@@ -102,7 +104,7 @@ pub(crate) struct Connection {
     timer: Rc<Timer>,
     parser: HeadParser,
     /// Bytes read that belong to a request not yet complete.
-    pending: Vec<u8>,
+    pending: Pending,
     /// Bytes of the scratch room that were read and not parsed; never across an await.
     fresh_len: usize,
     /// Both ends, found out at the first request.
@@ -135,7 +137,7 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, origin: Ori
         listener,
         timer,
         parser: HeadParser::new(),
-        pending,
+        pending: pending.into(),
         fresh_len: 0,
         addresses: None,
         address_texts: AddressTexts::default(),
@@ -161,7 +163,8 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, origin: Ori
         if connection.parser.is_fresh()
             && let Some(peer) = new_home(&event_loop)
         {
-            let Connection { stream, pending, .. } = connection;
+            let Connection { stream, mut pending, .. } = connection;
+            let pending = pending.take();
             give_away(&event_loop, &peer, stream, Origin { listener, number, pending });
             event_loop.counters.held.decrement();
             event_loop.look_if_vacant();

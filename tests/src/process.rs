@@ -71,6 +71,14 @@ impl Process {
             .unwrap_or(0)
     }
 
+    /// Its resident memory in KiB that is its own, which neither files nor channels are.
+    #[must_use]
+    pub fn private_kib(&self) -> u64 {
+        self.status("RssAnon:")
+            .and_then(|value| value.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0)
+    }
+
     /// How many threads it has.
     #[must_use]
     pub fn threads(&self) -> usize {

@@ -149,7 +149,7 @@ impl Connection {
             }
             Answer::Part(part) => self.send_part(&reply, buffers, part).await,
             Answer::Parts(parts, boundary) => {
-                self.send_parts(&reply, buffers, parts, boundary).await
+                Box::pin(self.send_parts(&reply, buffers, parts, boundary)).await
             }
             Answer::NotModified => self.send_nothing(&reply, buffers).await,
             Answer::PreconditionFailed => {

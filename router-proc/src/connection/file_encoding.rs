@@ -81,7 +81,7 @@ impl Connection {
         if let Some(beside) = beside {
             return Ok(Some(Encoded { source: Source::Precompressed(beside), encoding }));
         }
-        match compression.encoded_file(reply.representation.octets, compressor).await {
+        match Box::pin(compression.encoded_file(reply.representation.octets, compressor)).await {
             Ok(made) => Ok(Some(Encoded { source: Source::Made(made), encoding })),
             Err(error) => {
                 unit_log::alert!(conn = self.number, "cannot compress a file: {error}");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::task::{Context, Poll, Waker};
 
 use super::pace::Pace;
+use super::pending::Pending;
 use super::{Buffers, Connection, LINGER, LINGER_LEN_MAX};
 use crate::event_loop::LoopConf;
 use crate::http::{BodyDecoder, BodyEvent, ParseStatus, RequestBody};
@@ -148,21 +149,17 @@ impl Connection {
             let status = self.parser.parse(fresh, &http.limits, &mut buffers.head);
             match status {
                 ParseStatus::Complete { consumed } => {
-                    self.pending.extend_from_slice(fresh.get(consumed..).unwrap_or_default());
+                    self.pending.push(fresh.get(consumed..).unwrap_or_default());
                 }
-                ParseStatus::Incomplete => self.pending.extend_from_slice(fresh),
+                ParseStatus::Incomplete => self.pending.push(fresh),
                 ParseStatus::Error { .. } => {}
             }
             return status;
         }
-        self.pending.extend_from_slice(fresh);
+        self.pending.push(fresh);
         let status = self.parser.parse(&self.pending, &http.limits, &mut buffers.head);
         if let ParseStatus::Complete { consumed } = status {
-            self.pending.drain(..consumed.min(self.pending.len()));
-            if self.pending.is_empty() {
-                // An idle connection holds no buffer.
-                self.pending = Vec::new();
-            }
+            self.pending.consume(consumed);
         }
         status
     }
@@ -194,17 +191,19 @@ impl Connection {
                 }
             };
             match taken {
+                // A client that takes its time holds no buffer meanwhile.
+                Taken::All if fresh.is_none() => pending = Pending::default(),
                 Taken::All => {}
                 Taken::Done(consumed) => {
                     match fresh {
                         None => {
-                            pending.drain(..consumed.min(pending.len()));
+                            pending.consume(consumed);
                             self.pending = pending;
                         }
                         Some(len) => {
                             let scratch = self.event_loop.scratch();
                             let rest = scratch.get(consumed..len).unwrap_or_default();
-                            self.pending.extend_from_slice(rest);
+                            self.pending.push(rest);
                         }
                     }
                     break;

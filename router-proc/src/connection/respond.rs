@@ -45,7 +45,9 @@ impl Connection {
                     return self.respond_error(conf, buffers, 500, Next::Close).await;
                 };
                 let route = super::application::Route { dispatcher, target, action };
-                self.respond_from_app(conf, buffers, &client, route).await
+                // Boxed, as other rare and large ones are: a connection that waits has room for the
+                // largest that is not.
+                Box::pin(self.respond_from_app(conf, buffers, &client, route)).await
             }
             // `prepare` refuses configurations that have them.
             Decision::Proxy { .. } | Decision::Upstream { .. } => {

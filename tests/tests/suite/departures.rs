@@ -268,3 +268,74 @@ fn expect_answers(client: &mut Connection, phase: Phase, kind: Kind, what: &str)
     let rest = client.read_to_end().unwrap();
     assert!(rest.is_empty(), "{what}: {}", String::from_utf8_lossy(&rest));
 }
+
+/// How many sockets of a port the kernel has in this state.
+fn sockets_in(state: &str, port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let local = format!(":{port:04X}");
+    let is_it = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.len() > 3 && fields[1].ends_with(&local) && fields[3] == state
+    };
+    table.lines().skip(1).filter(|line| is_it(line)).count()
+}
+
+/// CLOSE-WAIT: the client has closed, and the server has not.
+const CLOSE_WAIT: &str = "08";
+
+/// N9: clients that connect to see whether anybody is there, in each way there is. Neither time nor
+/// sockets are spent on them for long.
+#[test]
+fn n9_a_port_scan_costs_little() {
+    let unitd = Unitd::start();
+    let port = unitd.port();
+    unitd.configure(&json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+        "routes": [{ "action": { "return": 200 } }],
+    }));
+    let router = unitd.role("router");
+    let descriptors = router.descriptors();
+    let mut held = Vec::new();
+    let before = router.cpu_ticks();
+    let count = 2000;
+    for at in 0..count {
+        let mut connection = Connection::tcp(port);
+        match at % 5 {
+            0 => drop(connection),
+            1 => connection.reset(),
+            2 => {
+                // The first octets of a TLS handshake, and then nothing.
+                connection.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
+                connection.finish_sending().unwrap();
+                held.push(connection);
+            }
+            3 => {
+                connection.finish_sending().unwrap();
+                held.push(connection);
+            }
+            _ => {
+                connection.send(&request("GET", "/", &[], b"")).unwrap();
+                connection.finish_sending().unwrap();
+                held.push(connection);
+            }
+        }
+    }
+    for mut connection in held.drain(..) {
+        let _ = connection.read_to_end();
+    }
+    wait_until("nobody is connected", LIMIT, || {
+        let status = unitd.status("/connections");
+        status["accepted"] == status["closed"]
+    });
+    wait_until("no socket waits to be closed", LIMIT, || sockets_in(CLOSE_WAIT, port) == 0);
+    assert!(router.descriptors() <= descriptors);
+    // A hundredth of a second is plenty for ten of them.
+    let used = router.cpu_ticks() - before;
+    assert!(used < count / 10, "{used} ticks for {count} connections");
+    wait_until("the router rests", LIMIT, || {
+        let ticks = router.cpu_ticks();
+        std::thread::sleep(Duration::from_millis(500));
+        router.cpu_ticks() - ticks < 5
+    });
+    assert_eq!(unitd.fetch(port, "/").status, 200);
+}

@@ -192,6 +192,45 @@ fn n22_head_never_sends_a_body() {
     }
 }
 
+/// The same for answers without a length, answers that fail, and requests that are refused.
+#[test]
+fn n22_head_of_what_is_streamed_failed_or_refused_has_no_body() {
+    need_python!();
+    let (_unitd, port) = with_application("tools", &json!({ "max_body_size": 1000 }));
+    let mut connection = Connection::tcp(port);
+    for (target, status) in [
+        ("/stream?size=100000", 200),
+        ("/trickle?count=3&pause=0.01", 200),
+        ("/write", 200),
+        ("/none", 503),
+        ("/raise", 503),
+        ("/start-error?call=few", 200),
+        ("/twice", 201),
+    ] {
+        connection.send(&request("HEAD", target, &[], b"")).unwrap();
+        let head = connection.read_head().unwrap();
+        assert_eq!(head.status, status, "{target}: {}", head.head);
+        assert_eq!(head.field("Connection"), None, "{target}: {}", head.head);
+        // What was left of it would be read as the beginning of this.
+        let get = connection.get(target);
+        assert_eq!(get.status, status, "{target}: {}", get.head);
+        assert_eq!(head.status_line(), get.status_line());
+    }
+    for (bytes, status) in [
+        (&b"HEAD / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n"[..], 413),
+        (b"HEAD / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+        (b"HEAD / HTTP/1.1\r\nBad Name: x\r\n\r\n", 400),
+        (b"HEAD / HTTP/2.0\r\n\r\n", 505),
+    ] {
+        let mut connection = Connection::tcp(port);
+        connection.send(bytes).unwrap();
+        let head = connection.read_head().unwrap();
+        assert_eq!((head.status, head.field("Content-Length")), (status, Some("54")));
+        connection.finish_sending().unwrap();
+        connection.expect_close();
+    }
+}
+
 #[test]
 fn a_head_that_does_not_come_ends_in_408() {
     let (_unitd, port) = with_settings(&json!({ "header_read_timeout": 1 }));

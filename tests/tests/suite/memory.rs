@@ -52,10 +52,14 @@ fn n10_idle_connections_take_four_kibibytes_at_most() {
     }
     let (unitd, port) = with_python(false);
     let router = unitd.role("router");
+    let small = request("GET", "/return", &[], b"");
+    // What was read with the head, and what came later, is in the hands of nobody afterwards.
+    let large = request("POST", "/return", &[], &[b'x'; 12_000]);
     let connect = |count: usize| -> Vec<Connection> {
-        let each = |_| {
+        let each = |at| {
             let mut connection = Connection::tcp(port);
-            assert_eq!(connection.get("/return").status, 200);
+            let bytes = if at % 2 == 0 { &small } else { &large };
+            assert_eq!(connection.ask(bytes).status, 200);
             connection
         };
         (0..count).map(each).collect()
@@ -66,7 +70,7 @@ fn n10_idle_connections_take_four_kibibytes_at_most() {
     let all = connect(count);
     let after = router.resident_kib();
     assert_eq!(unitd.status("/connections/idle"), count + 50);
-    let each = (after - before.min(after)) * 1024 / u64::try_from(count).unwrap();
+    let each = after.saturating_sub(before) * 1024 / u64::try_from(count).unwrap();
     println!("{each} bytes for each of {count} idle connections");
     assert!(each <= 4096, "{each} bytes each: {before} KiB, then {after} KiB");
     drop((some, all));
@@ -157,4 +161,67 @@ fn n10_pipelining_without_reading_is_held_back() {
     });
     drop(clients);
     expect_all_closed(&unitd);
+}
+
+/// N5: requests of every kind, many of each: what the first ones left is all that is left.
+#[test]
+fn n5_many_requests_of_every_kind_keep_nothing() {
+    need_python!();
+    let count = amount("UNIT_REQUESTS_OF_EACH_KIND", 600);
+    let (unitd, port) = with_python(true);
+    let small = unitd.write("www/small", "The file.\n");
+    let share = json!({ "match": { "uri": "/small" }, "action": { "share": small } });
+    let mut routes = unitd.config("/routes");
+    routes.as_array_mut().unwrap().insert(0, share);
+    unitd.put("/config/routes", routes).expect_success();
+    let large = vec![b'x'; 40_000];
+    let kinds = [
+        request("GET", "/return", &[], b""),
+        request("GET", "/small", &[], b""),
+        request("HEAD", "/large", &[], b""),
+        request("GET", "/small", &["Range: bytes=0-3"], b""),
+        request("GET", "/pid", &[], b""),
+        request("POST", "/sum", &[], b"small"),
+        request("POST", "/sum", &[], &large),
+        request("GET", "/stream?size=50000", &[], b""),
+        request("GET", "/nothing", &[], b""),
+        request("GET", "/%", &[], b""),
+    ];
+    let router = unitd.role("router");
+    let ask = |bytes: &[u8], count: usize| {
+        let mut open: Option<Connection> = None;
+        for _ in 0..count {
+            let mut connection = open.take().unwrap_or_else(|| Connection::tcp(port));
+            connection.send(bytes).unwrap();
+            let head = connection.read_head().unwrap();
+            if !bytes.starts_with(b"HEAD") {
+                connection.read_body(&head).unwrap();
+            }
+            open = head.field("Connection").is_none().then_some(connection);
+        }
+    };
+    let settle = || {
+        expect_all_closed(&unitd);
+        let mut lowest = usize::MAX;
+        // Files stay open for a while.
+        wait_until("the descriptors do not get fewer", LIMIT, || {
+            std::thread::sleep(Duration::from_millis(300));
+            let now = router.descriptors();
+            let are_fewer = now < lowest;
+            lowest = lowest.min(now);
+            !are_fewer
+        });
+        lowest
+    };
+    for bytes in &kinds {
+        ask(bytes, 200);
+    }
+    let (descriptors, memory) = (settle(), router.private_kib());
+    for bytes in &kinds {
+        ask(bytes, count);
+    }
+    wait_until("the descriptors are as before", LIMIT, || router.descriptors() <= descriptors);
+    let now = router.private_kib();
+    println!("{memory} KiB, then {now} KiB");
+    assert!(now < memory + 1024, "{memory} KiB, then {now} KiB");
 }
