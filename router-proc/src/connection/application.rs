@@ -151,7 +151,9 @@ impl Connection {
                 return self.respond_error(conf, buffers, 503, Next::Close).await;
             }
         };
-        let Some(facts) = read_fields(&head) else {
+        // An interim status is no answer: the next response would be taken for it.
+        let is_final = |facts: &AnswerFacts<'_>| !(100..200).contains(&facts.status);
+        let Some(facts) = read_fields(&head).filter(is_final) else {
             drop(answer);
             return self.respond_error(conf, buffers, 503, Next::Close).await;
         };

@@ -1,6 +1,7 @@
 //! A client's byte stream, of whatever family.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
@@ -16,8 +17,9 @@ use crate::event_loop::Socket;
 /// A client's byte stream.
 #[derive(Debug)]
 pub enum Stream {
-    /// TCP.
-    Tcp(TcpStream),
+    /// TCP, with the client's address as it was accepted: the kernel does not tell it any more once
+    /// the client has reset the connection, and what it sent before is read all the same.
+    Tcp(TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(UnixStream),
 }
@@ -26,7 +28,7 @@ impl Stream {
     /// The socket.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tcp(stream) => stream.as_fd(),
+            Self::Tcp(stream, _) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
         }
     }
@@ -35,7 +37,7 @@ impl Stream {
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         let read = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+            Self::Tcp(stream, _) => Pin::new(stream).poll_read(cx, &mut buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
         };
         read.map_ok(|()| buf.filled().len())
@@ -44,7 +46,7 @@ impl Stream {
     /// Writes as much as there is room for.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, data),
+            Self::Tcp(stream, _) => Pin::new(stream).poll_write(cx, data),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, data),
         }
     }
@@ -60,7 +62,7 @@ impl Stream {
             rustix::net::send(socket, data, flags).map_err(io::Error::from)
         };
         match self {
-            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            Self::Tcp(stream, _) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
             Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
         }
     }
@@ -79,7 +81,9 @@ impl Stream {
             rustix::fs::sendfile(socket, file, Some(offset), len).map_err(io::Error::from)
         };
         match self {
-            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd(), offset)),
+            Self::Tcp(stream, _) => {
+                stream.try_io(Interest::WRITABLE, || send(stream.as_fd(), offset))
+            }
             Self::Unix(stream) => {
                 stream.try_io(Interest::WRITABLE, || send(stream.as_fd(), offset))
             }
@@ -89,7 +93,7 @@ impl Stream {
     /// Whether there is room to write.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            Self::Tcp(stream, _) => stream.poll_write_ready(cx),
             Self::Unix(stream) => stream.poll_write_ready(cx),
         }
     }
@@ -103,14 +107,14 @@ impl Stream {
     pub fn shut_down_writing(&self) {
         // A peer that is gone need not be told.
         let _ = match self {
-            Self::Tcp(stream) => rustix::net::shutdown(stream, Shutdown::Write),
+            Self::Tcp(stream, _) => rustix::net::shutdown(stream, Shutdown::Write),
             Self::Unix(stream) => rustix::net::shutdown(stream, Shutdown::Write),
         };
     }
 
     /// Small segments are to be sent at once.
     pub fn set_nodelay(&self) {
-        if let Self::Tcp(stream) = self {
+        if let Self::Tcp(stream, _) = self {
             // It is slower without, not wrong.
             let _ = stream.set_nodelay(true);
         }
@@ -119,7 +123,7 @@ impl Stream {
     /// The client's address.
     pub fn peer(&self) -> PeerAddress {
         match self {
-            Self::Tcp(stream) => stream.peer_addr().map_or(PeerAddress::Unix, PeerAddress::Inet),
+            Self::Tcp(_, peer) => PeerAddress::Inet(*peer),
             Self::Unix(_) => PeerAddress::Unix,
         }
     }
@@ -127,7 +131,10 @@ impl Stream {
     /// The address the client connected to.
     pub fn local(&self) -> PeerAddress {
         match self {
-            Self::Tcp(stream) => stream.local_addr().map_or(PeerAddress::Unix, PeerAddress::Inet),
+            // A socket always has one; without, it must at least not pass for a Unix socket.
+            Self::Tcp(stream, _) => {
+                PeerAddress::Inet(stream.local_addr().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()))
+            }
             Self::Unix(_) => PeerAddress::Unix,
         }
     }
@@ -153,7 +160,7 @@ impl Stream {
     /// When the runtime refuses.
     pub fn into_socket(self) -> io::Result<Socket> {
         match self {
-            Self::Tcp(stream) => stream.into_std().map(Socket::Tcp),
+            Self::Tcp(stream, peer) => stream.into_std().map(|stream| Socket::Tcp(stream, peer)),
             Self::Unix(stream) => stream.into_std().map(Socket::Unix),
         }
     }

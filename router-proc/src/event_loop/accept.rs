@@ -53,8 +53,8 @@ pub struct Origin {
 /// The socket of a connection that no loop watches.
 #[derive(Debug)]
 pub enum Socket {
-    /// TCP.
-    Tcp(TcpStream),
+    /// TCP, with the client's address.
+    Tcp(TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(UnixStream),
 }
@@ -63,7 +63,9 @@ impl Socket {
     /// Has the loop of this thread watch it.
     pub(super) fn into_stream(self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(stream) => tokio::net::TcpStream::from_std(stream).map(Stream::Tcp),
+            Self::Tcp(stream, peer) => {
+                tokio::net::TcpStream::from_std(stream).map(|stream| Stream::Tcp(stream, peer))
+            }
             Self::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Stream::Unix),
         }
     }
@@ -89,7 +91,9 @@ impl Listener {
 
     async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+            Self::Tcp(listener) => {
+                listener.accept().await.map(|(stream, peer)| Stream::Tcp(stream, peer))
+            }
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
         }
     }

@@ -56,7 +56,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// Day counted from 1970-01-01 of a civil date from then on.
+/// Day counted from 1970-01-01 of a civil date from then on; its month and day count from 1.
 fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
     let year = year - u64::from(month <= 2);
     let march_month = if month > 2 { month - 3 } else { month + 9 };
@@ -111,7 +111,10 @@ fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
         && hour < 24
         && minute < 60
         && second <= 60;
-    let days = days_from_civil(year, month, day).filter(|_| in_range)?;
+    if !in_range {
+        return None;
+    }
+    let days = days_from_civil(year, month, day)?;
     // A day that its month does not have would come back as one of the next month.
     (civil_from_days(days) == (year, month, day))
         .then_some(days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
@@ -199,6 +202,9 @@ mod tests {
             "Sun, 6 Nov 1994 08:49:37 GMT",
             "Sun, 31 Feb 1994 08:49:37 GMT",
             "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 00 Mar 1994 08:49:37 GMT",
+            "Sun, 06 Jan 0000 08:49:37 GMT",
+            "Sun, 31 Dec 0000 08:49:37 GMT",
             "Sun, 06 Foo 1994 08:49:37 GMT",
             "Sun, 06 Nov 1969 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:49:37 GMT",

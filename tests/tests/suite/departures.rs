@@ -339,3 +339,37 @@ fn n9_a_port_scan_costs_little() {
     });
     assert_eq!(unitd.fetch(port, "/").status, 200);
 }
+
+/// A request that is read after its client has reset the connection still comes from that client:
+/// the address was known when it was accepted.
+#[test]
+fn a_client_that_resets_its_connection_keeps_its_address() {
+    let unitd = Unitd::start();
+    let port = unitd.port();
+    let log = unitd.text_path("access.log");
+    unitd.configure(&json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+        "routes": [
+            { "match": { "source": "unix" }, "action": { "return": 201 } },
+            { "match": { "source": "!127.0.0.0/8" }, "action": { "return": 202 } },
+            { "action": { "return": 200 } },
+        ],
+        "access_log": { "path": log, "format": "$uri $remote_addr $status" },
+    }));
+    for number in 0..200 {
+        let mut client = Connection::tcp(port);
+        client.send(&request("GET", &format!("/{number}"), &[], b"")).unwrap();
+        client.reset();
+    }
+    // What came before the reset may be lost with it, but not all of it, and none is taken for
+    // somebody else's.
+    wait_until("some are logged", LIMIT, || {
+        std::fs::read_to_string(&log).unwrap().lines().count() >= 20
+    });
+    let last = Connection::tcp(port).get("/last");
+    assert_eq!(last.status, 200);
+    let read = std::fs::read_to_string(&log).unwrap();
+    for line in read.lines().filter(|line| !line.starts_with("- ")) {
+        assert!(line.ends_with(" 127.0.0.1 200"), "{line}");
+    }
+}

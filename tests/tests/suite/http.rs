@@ -802,3 +802,32 @@ fn reasons_are_the_ones_of_the_table() {
     }
     assert_eq!(seen, expected);
 }
+
+/// N13: what a client takes for an interim answer is never the last word, as it would take the next
+/// response for it.
+#[test]
+fn n13_an_interim_status_ends_no_request() {
+    need_python!();
+    let (_unitd, port) = with_application("answer", &json!({}));
+    let mut connection = Connection::tcp(port);
+    for status in ["100", "103", "199"] {
+        assert_eq!(connection.get(&format!("/?s={status}+X")).status, 503, "{status}");
+        assert_eq!(connection.get("/?b=next").text(), "next", "{status}");
+    }
+    let (_unitd, port) = Unitd::with_routes(&json!([
+        { "match": { "uri": "/100" }, "action": { "return": 100 } },
+        { "match": { "uri": "/199" }, "action": { "return": 199 } },
+        { "match": { "uri": "/0" }, "action": { "return": 0 } },
+        { "action": { "return": 200 } },
+    ]));
+    for status in ["100", "199", "0"] {
+        let mut connection = Connection::tcp(port);
+        let mut both = request("GET", &format!("/{status}"), &[], b"");
+        both.extend(request("GET", "/next", &[], b""));
+        connection.send(&both).unwrap();
+        let head = connection.read_head().unwrap();
+        assert!(head.status < 200, "{}", head.head);
+        assert_eq!(head.field("Connection"), Some("close"));
+        connection.expect_close();
+    }
+}

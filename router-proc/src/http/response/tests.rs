@@ -250,7 +250,9 @@ fn framing_follows_from_version_method_status_and_length() {
         (GET, 204, Some(7), Nothing, false, true),
         (GET, 204, None, Nothing, false, true),
         (GET, 101, None, Nothing, false, false),
-        (GET, 100, Some(3), Nothing, false, true),
+        (GET, 100, Some(3), Nothing, false, false),
+        (GET, 103, None, Nothing, false, false),
+        (GET, 0, Some(0), Nothing, false, false),
         (GET, 205, None, Chunked, true, true),
     ] {
         let delivery = Delivery::decide(request, status, length);
