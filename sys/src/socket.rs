@@ -35,6 +35,38 @@ pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(u64::try_from(len).unwrap_or_default())
 }
 
+/// How many bytes written to a TCP socket were not even sent, as its peer has no room for them.
+///
+/// # Errors
+/// What ioctl(2) says, for sockets that are not TCP's too.
+pub fn not_sent(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    // linux/sockios.h; libc does not have it.
+    const SIOCOUTQNSD: libc::Ioctl = 0x894B;
+    let mut len: libc::c_int = 0;
+    // SAFETY: the request writes one int, and the pointer is to a live one; the descriptor is borrowed
+    // and so open.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCOUTQNSD, &raw mut len) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::try_from(len).unwrap_or_default())
+}
+
+/// Bounds how many bytes the kernel takes for a TCP socket beyond those it can send at once.
+///
+/// # Errors
+/// What setsockopt(2) says, for sockets that are not TCP's too.
+pub fn bound_unsent(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    let value: libc::c_uint = bytes;
+    let len = libc::socklen_t::try_from(size_of_val(&value)).expect("four fit");
+    let pointer = (&raw const value).cast();
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT);
+    // SAFETY: the pointer is to a live integer of the length given; the descriptor is borrowed and so
+    // open.
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, pointer, len) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// How to send a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendMode {

@@ -13,6 +13,12 @@ const SLACK: u32 = 2;
 /// now and then is told from one that takes nothing.
 const LOOKS: u64 = 4;
 
+/// After how many bytes it is looked whether the client's window is tiny.
+const MEASURED_LEN: usize = 64 * 1024;
+
+/// Less than this of them sent, and it is: any honest system has room for some segments.
+const TINY_LEN: u64 = 4096;
+
 /// Whether a client keeps up with the least rate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -78,6 +84,8 @@ pub(super) struct Taking {
     since_ms: Option<u64>,
     /// When it last showed any life.
     moved_ms: u64,
+    /// Whether it was found out if its window is tiny.
+    is_measured: bool,
 }
 
 /// Whether a client that is waited for is to be waited for longer.
@@ -92,7 +100,14 @@ pub(super) enum Verdict {
 impl Taking {
     /// Of a connection over which nothing was sent.
     pub(super) fn new() -> Self {
-        Self { pace: Pace::any(), written: 0, taken: 0, since_ms: None, moved_ms: 0 }
+        Self {
+            pace: Pace::any(),
+            written: 0,
+            taken: 0,
+            since_ms: None,
+            moved_ms: 0,
+            is_measured: false,
+        }
     }
 
     /// Another response begins.
@@ -103,6 +118,21 @@ impl Taking {
     /// The kernel has taken bytes.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.written = self.written.wrapping_add(bytes as u64);
+    }
+
+    /// The most to write at once: little, before anything is known of the client.
+    pub(super) fn piece_max(&self, usual: usize) -> usize {
+        if self.is_measured { usual } else { usual.min(MEASURED_LEN) }
+    }
+
+    /// Whether the window of the client is tiny: of the first pieces next to nothing could be sent.
+    /// That is found out once; `not_sent` tells how many bytes wait in the kernel.
+    pub(super) fn has_tiny_window(&mut self, not_sent: impl FnOnce() -> Option<u64>) -> bool {
+        if self.is_measured || self.written < MEASURED_LEN as u64 {
+            return false;
+        }
+        self.is_measured = true;
+        not_sent().is_some_and(|waiting| self.written.saturating_sub(waiting) < TINY_LEN)
     }
 
     /// Whether it is being waited for.
@@ -267,6 +297,23 @@ mod tests {
         }
         // Once for each minute of waiting.
         assert!(looks <= 15, "{looks}");
+    }
+
+    #[test]
+    fn a_tiny_window_is_found_out_once_and_early() {
+        for (waiting, is_tiny) in [(64_500, true), (50_000, false), (0, false)] {
+            let mut taking = Taking::new();
+            assert_eq!(taking.piece_max(2_000_000), MEASURED_LEN);
+            taking.wrote(300);
+            assert!(!taking.has_tiny_window(|| unreachable!("too early")));
+            taking.wrote(MEASURED_LEN);
+            assert_eq!(taking.has_tiny_window(|| Some(waiting)), is_tiny, "{waiting}");
+            assert_eq!(taking.piece_max(2_000_000), 2_000_000);
+            assert!(!taking.has_tiny_window(|| unreachable!("once")));
+        }
+        let mut taking = Taking::new();
+        taking.wrote(MEASURED_LEN);
+        assert!(!taking.has_tiny_window(|| None), "no TCP");
     }
 
     #[test]

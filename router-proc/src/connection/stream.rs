@@ -103,6 +103,17 @@ impl Stream {
         sys::socket::unsent(self.as_fd()).ok()
     }
 
+    /// How many of the bytes written could not be sent yet; nothing for a Unix socket.
+    pub fn not_sent(&self) -> Option<u64> {
+        sys::socket::not_sent(self.as_fd()).ok()
+    }
+
+    /// Bounds how many bytes the kernel takes beyond those it can send.
+    pub fn bound_unsent(&self, bytes: u32) {
+        // It costs time without, and is not wrong.
+        let _ = sys::socket::bound_unsent(self.as_fd(), bytes);
+    }
+
     /// Says that nothing more will be written.
     pub fn shut_down_writing(&self) {
         // A peer that is gone need not be told.

@@ -12,6 +12,9 @@ use super::pace::Verdict;
 /// The most of a file that is sent in one call: larger ones give other connections a turn.
 const SENDFILE_LEN_MAX: usize = 2 * 1024 * 1024;
 
+/// The most bytes that the kernel is to hold for a client with a tiny window.
+const UNSENT_LEN_MAX: u32 = 16 * 1024;
+
 /// Heads are held back for files up to this size, so that both leave in one segment. Beyond it the
 /// larger segments cost more than the saved one.
 const JOIN_LEN_MAX: u64 = 64 * 1024;
@@ -55,6 +58,16 @@ impl Connection {
         }
     }
 
+    /// The kernel has taken bytes. For a client with a tiny window it would take megabytes, in
+    /// thousands of pieces as tiny: milliseconds in which nobody else is served.
+    fn wrote(&mut self, len: usize) {
+        self.taking.wrote(len);
+        let stream = &self.stream;
+        if self.taking.has_tiny_window(|| stream.not_sent()) {
+            stream.bound_unsent(UNSENT_LEN_MAX);
+        }
+    }
+
     /// There is room after a wait. `Err`: it has come too slowly for too long.
     fn has_room(&mut self) -> Result<(), WriteFailed> {
         if !self.taking.is_waiting() {
@@ -80,7 +93,7 @@ impl Connection {
             })
             .await?;
             self.account.wrote(len);
-            self.taking.wrote(len);
+            self.wrote(len);
             self.has_room()?;
             rest = rest.get(len..).unwrap_or_default();
         }
@@ -112,7 +125,7 @@ impl Connection {
             match self.stream.try_write_more(rest) {
                 Ok(sent) => {
                     self.account.wrote(sent);
-                    self.taking.wrote(sent);
+                    self.wrote(sent);
                     rest = rest.get(sent..).unwrap_or_default();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -122,12 +135,13 @@ impl Connection {
         self.write_all(rest, patience).await.map_err(|WriteFailed| SendFailed::Client)?;
         let mut left = len;
         while left > 0 {
-            let piece = usize::try_from(left).unwrap_or(usize::MAX).min(SENDFILE_LEN_MAX);
+            let piece = usize::try_from(left).unwrap_or(usize::MAX);
+            let piece = piece.min(self.taking.piece_max(SENDFILE_LEN_MAX));
             match self.stream.try_sendfile(file, &mut offset, piece) {
                 Ok(0) => return Err(SendFailed::File),
                 Ok(sent) => {
                     self.account.wrote(sent);
-                    self.taking.wrote(sent);
+                    self.wrote(sent);
                     left = left.saturating_sub(sent as u64);
                     if left > 0 && sent == piece {
                         tokio::task::yield_now().await;
