@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use conf::PeerAddress;
@@ -20,6 +20,17 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+}
+
+/// How far a client has hung up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// Not at all.
+    No,
+    /// It sends nothing more; whether it still reads shows only when it is written to.
+    Half,
+    /// It is gone.
+    Whole,
 }
 
 impl Stream {
@@ -97,6 +108,21 @@ impl Stream {
     /// How many of the bytes written the client has not taken yet, as far as the kernel knows.
     pub fn unsent(&self) -> Option<u64> {
         sys::socket::unsent(self.as_fd()).ok()
+    }
+
+    /// How far the client has hung up, as far as that is known without reading.
+    pub fn hang_up(&self, cx: &mut Context<'_>) -> HangUp {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let ready = match self {
+            Self::Tcp(stream) => pin!(stream.ready(interest)).poll(cx),
+            Self::Unix(stream) => pin!(stream.ready(interest)).poll(cx),
+        };
+        match ready {
+            Poll::Ready(Ok(ready)) if ready.is_error() || ready.is_write_closed() => HangUp::Whole,
+            Poll::Ready(Ok(ready)) if ready.is_read_closed() => HangUp::Half,
+            Poll::Ready(Ok(_)) | Poll::Pending => HangUp::No,
+            Poll::Ready(Err(_)) => HangUp::Whole,
+        }
     }
 
     /// Says that nothing more will be written.
