@@ -13,6 +13,8 @@ pub(crate) const REQUEST: Ring =
     Ring { offset: app_proto::REQUEST_RING, len: app_proto::REQUEST_RING_LEN };
 pub(crate) const RESPONSE: Ring =
     Ring { offset: app_proto::RESPONSE_RING, len: app_proto::RESPONSE_RING_LEN };
+pub(crate) const SESSION: Ring =
+    Ring { offset: app_proto::SESSION_RING, len: app_proto::SESSION_RING_LEN };
 
 impl Ring {
     /// Where position `at` lies, and how many bytes there are before the wrap.

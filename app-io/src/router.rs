@@ -1,5 +1,6 @@
 //! The router's end of a channel.
 
+use std::collections::HashSet;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -7,14 +8,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use app_proto::{
     CHANNEL_LEN, DOORBELL_LEN, FLAG_CANCELLED, NOTICE, REQUEST_HEAD, REQUEST_INLINE_MAX,
     REQUEST_RING_LEN, REQUEST_TAIL, RESPONSE_HEAD, RESPONSE_RECORD_LEN, RESPONSE_RING_LEN,
-    RESPONSE_TAIL, RequestId, ResponseRecord, SLOT_CONSUMED, SLOT_FLAGS, SLOT_STATE,
-    SLOT_WANTS_CREDIT, SLOTS, SlotState, ToRouter, ToWorker, WORKER_BUSY, WORKER_SLEEP,
+    RESPONSE_TAIL, ROUTER_WANTS_ROOM, RequestId, ResponseRecord, SESSION_HEAD, SESSION_RECORD_LEN,
+    SESSION_RING_LEN, SESSION_TAIL, SLOT_CONSUMED, SLOT_FLAGS, SLOT_STATE, SLOT_WANTS_CREDIT,
+    SLOTS, SessionKind, SessionRecord, SlotState, ToRouter, ToWorker, WORKER_BUSY, WORKER_SLEEP,
     WORKER_WANTS_ROOM, record_file_stub, ring_free, ring_used, set_request_id, slot_offset,
 };
 use sys::shm::SharedMemory;
 use sys::socket::{ReceivedPacket, SendMode};
 
-use crate::ring::{REQUEST, RESPONSE};
+use crate::ring::{REQUEST, RESPONSE, SESSION};
 use crate::{ChannelError, OfferError};
 
 /// What the worker's end is made of; travels to the worker.
@@ -41,8 +43,11 @@ pub struct RouterChannel {
     request_head: u64,
     response_tail: u64,
     published_response_tail: u64,
+    session_head: u64,
     slots: Vec<SlotUse>,
     free: Vec<u32>,
+    /// The handshakes that became sessions; their ids are given to no other request.
+    sessions: HashSet<RequestId>,
     /// The worker's sleep counter when its bell was last rung.
     rung_at: u32,
     wants_wake: bool,
@@ -64,8 +69,10 @@ impl RouterChannel {
             request_head: 0,
             response_tail: 0,
             published_response_tail: 0,
+            session_head: 0,
             slots,
             free,
+            sessions: HashSet::new(),
             rung_at: 0,
             wants_wake: false,
         };
@@ -202,9 +209,76 @@ impl RouterChannel {
 
     fn release(&mut self, slot: u32) {
         let used = &mut self.slots[slot as usize];
-        used.generation = RequestId { slot, generation: used.generation }.next().generation;
+        let mut id = RequestId { slot, generation: used.generation }.next();
+        // A session may outlive all generations of its slot.
+        while self.sessions.contains(&id) {
+            id = id.next();
+        }
+        used.generation = id.generation;
         used.in_use = false;
         self.free.push(slot);
+    }
+
+    /// Makes a session of a request: it keeps its id, and its slot is free again.
+    pub fn begin_session(&mut self, id: RequestId) {
+        if self.knows(id) {
+            self.sessions.insert(id);
+            self.finish(id);
+        }
+    }
+
+    /// Ends a session whose last record has come.
+    pub fn end_session(&mut self, id: RequestId) {
+        self.sessions.remove(&id);
+    }
+
+    /// Sessions whose last record has not come.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many payload bytes a session record pushed now could have.
+    ///
+    /// # Errors
+    /// [`ChannelError`] when the worker's position cannot be.
+    pub fn session_room(&self) -> Result<usize, ChannelError> {
+        let tail = self.long(SESSION_TAIL).load(Ordering::SeqCst);
+        let free = ring_free(SESSION_RING_LEN, self.session_head, tail)
+            .ok_or(ChannelError::Ring("session tail"))?;
+        Ok(free.saturating_sub(SESSION_RECORD_LEN) & !7)
+    }
+
+    /// Pushes a session record. `false` when there is no room now. The worker is not woken before
+    /// [`Self::ring`].
+    ///
+    /// # Errors
+    /// [`ChannelError`] when the channel is no longer usable.
+    pub fn push_session(
+        &mut self,
+        id: RequestId,
+        kind: SessionKind,
+        payload: &[u8],
+    ) -> Result<bool, ChannelError> {
+        let record = SessionRecord { id, kind, len: payload.len() };
+        let tail = self.long(SESSION_TAIL).load(Ordering::SeqCst);
+        let free = ring_free(SESSION_RING_LEN, self.session_head, tail)
+            .ok_or(ChannelError::Ring("session tail"))?;
+        if record.ring_len() > free {
+            return Ok(false);
+        }
+        SESSION.write(&self.memory, self.session_head, &record.encode()?)?;
+        let at = self.session_head.wrapping_add(SESSION_RECORD_LEN as u64);
+        SESSION.write(&self.memory, at, payload)?;
+        self.session_head = self.session_head.wrapping_add(record.ring_len() as u64);
+        self.long(SESSION_HEAD).store(self.session_head, Ordering::Release);
+        self.wants_wake = true;
+        Ok(true)
+    }
+
+    /// Says whether the router waits for room in the session ring. Look at it again after saying so.
+    pub fn want_session_room(&self, wanted: bool) {
+        self.word(ROUTER_WANTS_ROOM).store(u32::from(wanted), Ordering::SeqCst);
     }
 
     /// Tells the worker that nobody reads the answer any more.

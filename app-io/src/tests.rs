@@ -2,7 +2,8 @@
 
 use app_proto::{
     BODY_RECORD_MAX, Request, RequestId, RequestParts, ResponseHead, ResponseKind, ResponseRecord,
-    SLOTS, ToRouter, ToWorker, WINDOW, encode_request,
+    SESSION_RECORD_MAX, SESSION_RING_LEN, SLOTS, SessionKind, ToRouter, ToWorker, WINDOW,
+    encode_request,
 };
 use proptest::prelude::*;
 
@@ -311,5 +312,97 @@ proptest! {
             prop_assert_eq!(seen.len, size);
             prop_assert_eq!(payload, body);
         }
+    }
+}
+
+/// A request that was claimed and has become a session.
+fn session(pair: &mut Pair) -> RequestId {
+    let id = pair.router.offer(&mut record(b"", 0), None).unwrap();
+    assert_eq!(claim(&mut pair.worker).unwrap().0, id);
+    pair.router.begin_session(id);
+    id
+}
+
+fn take_session(worker: &mut WorkerChannel) -> Option<(RequestId, SessionKind, Vec<u8>)> {
+    let mut payload = Vec::new();
+    let record = worker.take_session_record(&mut payload).unwrap()?;
+    worker.publish_session_tail().unwrap();
+    Some((record.id, record.kind, payload))
+}
+
+#[test]
+fn a_session_holds_no_slot_and_keeps_its_id() {
+    let mut pair = pair();
+    let ids: Vec<RequestId> = (0..3 * SLOTS).map(|_| session(&mut pair)).collect();
+    assert_eq!((pair.router.in_flight(), pair.router.sessions()), (0, 3 * SLOTS));
+    for id in &ids {
+        assert!(!pair.router.knows(*id), "it is no request any more");
+        pair.router.end_session(*id);
+    }
+    let unique: std::collections::HashSet<RequestId> = ids.iter().copied().collect();
+    assert_eq!((unique.len(), pair.router.sessions()), (ids.len(), 0));
+}
+
+#[test]
+fn session_records_arrive_in_order_beside_requests() {
+    let mut pair = pair();
+    let id = session(&mut pair);
+    let waiting = pair.router.offer(&mut record(b"", 0), None).unwrap();
+    assert!(pair.router.push_session(id, SessionKind::Data, b"octets").unwrap());
+    assert!(pair.router.push_session(id, SessionKind::End, b"").unwrap());
+    assert!(pair.worker.has_session_records() && pair.worker.has_requests());
+    let data = take_session(&mut pair.worker).unwrap();
+    assert_eq!(data, (id, SessionKind::Data, b"octets".to_vec()));
+    assert_eq!(take_session(&mut pair.worker).unwrap().1, SessionKind::End);
+    assert_eq!(take_session(&mut pair.worker), None);
+    assert_eq!(claim(&mut pair.worker).unwrap().0, waiting);
+}
+
+#[test]
+fn room_in_the_session_ring_comes_back_and_the_loop_is_told() {
+    let mut pair = pair();
+    let id = session(&mut pair);
+    let piece = vec![7; SESSION_RECORD_MAX];
+    let mut pushed = 0;
+    for round in 0..40 {
+        while pair.router.push_session(id, SessionKind::Data, &piece).unwrap() {
+            pushed += 1;
+        }
+        assert!(pair.router.session_room().unwrap() < piece.len(), "round {round}");
+        assert_eq!(take_session(&mut pair.worker).unwrap().2, piece);
+    }
+    assert!(pushed >= 40);
+    // Nobody is woken who does not wait; who waits and sleeps is.
+    pair.page.fall_asleep();
+    take_session(&mut pair.worker).unwrap();
+    assert!(pair.router.receive().unwrap().is_none());
+    pair.router.want_session_room(true);
+    take_session(&mut pair.worker).unwrap();
+    assert!(matches!(pair.router.receive().unwrap(), Some((ToRouter::Wake, None))));
+    while take_session(&mut pair.worker).is_some() {}
+    assert_eq!(
+        pair.router.session_room().unwrap(),
+        SESSION_RING_LEN - app_proto::SESSION_RECORD_LEN
+    );
+}
+
+/// A record without payload takes room as well.
+#[test]
+fn an_empty_record_does_not_overtake_the_reader() {
+    let mut pair = pair();
+    let id = pair.router.offer(&mut record(b"", 0), None).unwrap();
+    claim(&mut pair.worker).unwrap();
+    let body = ResponseRecord { id, kind: ResponseKind::Body, last: false, len: 0, service_us: 0 };
+    for left in [0, 8, 16] {
+        while pair.worker.room().unwrap() > BODY_RECORD_MAX + left {
+            assert!(pair.worker.push(body, &[&[1; BODY_RECORD_MAX - 24]]).unwrap());
+        }
+        let rest = pair.worker.room().unwrap() - left;
+        assert!(pair.worker.push(body, &[&vec![2; rest]]).unwrap());
+        assert!(!pair.worker.fits(0).unwrap());
+        assert!(!pair.worker.push(body, &[]).unwrap(), "with {left} left");
+        while take(&mut pair.router).is_some() {}
+        assert!(pair.worker.push(body, &[]).unwrap());
+        assert!(take(&mut pair.router).is_some());
     }
 }

@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use app_proto::{
     CHANNEL_LEN, DOORBELL_LEN, FLAG_CANCELLED, LOOP_PAGE_LEN, LOOP_SLEEP, NOTICE,
     REQUEST_BODY_FILE, REQUEST_HEAD, REQUEST_RECORD_FILE, REQUEST_RECORD_LEN, REQUEST_RING_LEN,
-    REQUEST_TAIL, RESPONSE_HEAD, RESPONSE_RING_LEN, RESPONSE_TAIL, RequestId, ResponseRecord,
-    SLOT_CONSUMED, SLOT_FLAGS, SLOT_STATE, SLOT_WANTS_CREDIT, SLOTS, SlotState, ToRouter, ToWorker,
-    WINDOW, WORKER_BUSY, WORKER_SLEEP, WORKER_WANTS_ROOM, peek_request, ring_free, ring_used,
-    slot_offset,
+    REQUEST_TAIL, RESPONSE_HEAD, RESPONSE_RING_LEN, RESPONSE_TAIL, ROUTER_WANTS_ROOM, RequestId,
+    ResponseRecord, SESSION_HEAD, SESSION_RECORD_LEN, SESSION_RING_LEN, SESSION_TAIL,
+    SLOT_CONSUMED, SLOT_FLAGS, SLOT_STATE, SLOT_WANTS_CREDIT, SLOTS, SessionRecord, SlotState,
+    ToRouter, ToWorker, WINDOW, WORKER_BUSY, WORKER_SLEEP, WORKER_WANTS_ROOM, peek_request,
+    ring_free, ring_used, slot_offset,
 };
 use sys::shm::{ReadOnlyMemory, SharedMemory};
 
 use crate::ChannelError;
-use crate::ring::{REQUEST, RESPONSE};
+use crate::ring::{REQUEST, RESPONSE, SESSION};
 use crate::router::{receive_doorbell, send_doorbell};
 
 /// A request the worker claimed. Its record is in the buffer given to [`WorkerChannel::claim`].
@@ -49,6 +50,8 @@ pub struct WorkerChannel {
     loop_page: ReadOnlyMemory,
     request_tail: u64,
     response_head: u64,
+    session_tail: u64,
+    published_session_tail: u64,
     /// The last notice number that was looked at.
     noticed: u32,
     /// The loop's sleep counter when its bell was last rung.
@@ -76,6 +79,8 @@ impl WorkerChannel {
             loop_page: ReadOnlyMemory::map(loop_page.as_fd(), LOOP_PAGE_LEN)?,
             request_tail: 0,
             response_head: 0,
+            session_tail: 0,
+            published_session_tail: 0,
             noticed: 0,
             rung_at: 0,
             is_detached: false,
@@ -102,6 +107,59 @@ impl WorkerChannel {
     #[must_use]
     pub fn has_requests(&self) -> bool {
         self.long(REQUEST_HEAD).load(Ordering::Acquire) != self.request_tail
+    }
+
+    /// Whether the session ring is not empty.
+    #[must_use]
+    pub fn has_session_records(&self) -> bool {
+        self.long(SESSION_HEAD).load(Ordering::Acquire) != self.session_tail
+    }
+
+    /// Takes the next session record; its payload replaces what `payload` held. The room is given
+    /// back by [`Self::publish_session_tail`].
+    ///
+    /// # Errors
+    /// [`ChannelError`] when the channel is no longer usable.
+    pub fn take_session_record(
+        &mut self,
+        payload: &mut Vec<u8>,
+    ) -> Result<Option<SessionRecord>, ChannelError> {
+        let head = self.long(SESSION_HEAD).load(Ordering::Acquire);
+        let used = ring_used(SESSION_RING_LEN, head, self.session_tail)
+            .ok_or(ChannelError::Ring("session head"))?;
+        if used == 0 {
+            return Ok(None);
+        }
+        if used < SESSION_RECORD_LEN {
+            return Err(ChannelError::Ring("less than a record"));
+        }
+        let mut fixed = [0; SESSION_RECORD_LEN];
+        SESSION.read(&self.memory, self.session_tail, &mut fixed)?;
+        let record = SessionRecord::decode(&fixed)?;
+        if record.ring_len() > used {
+            return Err(ChannelError::Ring("a record passes the end"));
+        }
+        payload.clear();
+        let at = self.session_tail.wrapping_add(SESSION_RECORD_LEN as u64);
+        SESSION.read_to(&self.memory, at, record.len, payload)?;
+        self.session_tail = self.session_tail.wrapping_add(record.ring_len() as u64);
+        Ok(Some(record))
+    }
+
+    /// Gives back the room of all session records taken, and wakes the loop if it waits for that.
+    ///
+    /// # Errors
+    /// [`ChannelError::HungUp`] when the router is gone.
+    pub fn publish_session_tail(&mut self) -> Result<(), ChannelError> {
+        if self.published_session_tail == self.session_tail {
+            return Ok(());
+        }
+        self.published_session_tail = self.session_tail;
+        self.long(SESSION_TAIL).store(self.session_tail, Ordering::SeqCst);
+        if self.word(ROUTER_WANTS_ROOM).load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        self.ring()
     }
 
     /// Claims the next request that was not taken back and puts its record into `record`,
@@ -289,10 +347,23 @@ impl WorkerChannel {
     /// # Errors
     /// [`ChannelError`] when the router's position cannot be.
     pub fn room(&self) -> Result<usize, ChannelError> {
+        Ok(self.free()?.saturating_sub(app_proto::RESPONSE_RECORD_LEN) & !7)
+    }
+
+    /// Whether a record with so many payload bytes finds room now.
+    ///
+    /// # Errors
+    /// [`ChannelError`] when the router's position cannot be.
+    pub fn fits(&self, len: usize) -> Result<bool, ChannelError> {
+        let padded = len.checked_next_multiple_of(8).unwrap_or(usize::MAX);
+        Ok(padded.saturating_add(app_proto::RESPONSE_RECORD_LEN) <= self.free()?)
+    }
+
+    /// The free bytes of the response ring.
+    fn free(&self) -> Result<usize, ChannelError> {
         let tail = self.long(RESPONSE_TAIL).load(Ordering::SeqCst);
-        let free = ring_free(RESPONSE_RING_LEN, self.response_head, tail)
-            .ok_or(ChannelError::Ring("response tail"))?;
-        Ok(free.saturating_sub(app_proto::RESPONSE_RECORD_LEN) & !7)
+        ring_free(RESPONSE_RING_LEN, self.response_head, tail)
+            .ok_or(ChannelError::Ring("response tail"))
     }
 
     /// Pushes a record whose payload is `parts` one after another; `record.len` is filled in.
@@ -306,7 +377,7 @@ impl WorkerChannel {
         parts: &[&[u8]],
     ) -> Result<bool, ChannelError> {
         record.len = parts.iter().map(|part| part.len()).sum();
-        if record.len.next_multiple_of(8) > self.room()? {
+        if !self.fits(record.len)? {
             return Ok(false);
         }
         let mut at = self.response_head;
@@ -379,11 +450,11 @@ impl WorkerChannel {
         }
     }
 
-    /// Whether there is something to do: a request, or a change of credit, room or cancellation
-    /// since [`Self::take_notice`].
+    /// Whether there is something to do: a request, a word about a session, or a change of credit,
+    /// room or cancellation since [`Self::take_notice`].
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.has_requests() || self.has_notice()
+        self.has_requests() || self.has_session_records() || self.has_notice()
     }
 
     /// Whether credit, room or a cancellation changed since [`Self::take_notice`].

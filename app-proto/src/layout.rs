@@ -7,6 +7,7 @@
 //! | 8192 | both | slot table |
 //! | then | router | request ring |
 //! | then | worker | response ring |
+//! | then | router | session ring |
 //!
 //! Ring positions are byte counts that only grow; the byte at position `p` lies at `p` modulo the
 //! ring's length. A record may wrap. Words that different sides write never share a cache line.
@@ -17,6 +18,10 @@ pub const REQUEST_HEAD: usize = 0x40;
 pub const RESPONSE_TAIL: usize = 0x80;
 /// In the router page: counts changes of slot flags and credits that a worker waits for (`u32`).
 pub const NOTICE: usize = 0xc0;
+/// In the router page: bytes put into the session ring so far (`u64`).
+pub const SESSION_HEAD: usize = 0x100;
+/// In the router page: not zero while the router waits for room in the session ring (`u32`).
+pub const ROUTER_WANTS_ROOM: usize = 0x140;
 
 /// In the worker page: bytes taken from the request ring so far (`u64`).
 pub const REQUEST_TAIL: usize = 0x1040;
@@ -28,6 +33,8 @@ pub const WORKER_SLEEP: usize = 0x10c0;
 pub const WORKER_BUSY: usize = 0x1100;
 /// In the worker page: not zero while the worker waits for room in the response ring (`u32`).
 pub const WORKER_WANTS_ROOM: usize = 0x1140;
+/// In the worker page: bytes taken from the session ring so far (`u64`).
+pub const SESSION_TAIL: usize = 0x1180;
 
 /// Where the slot table begins.
 pub const SLOT_TABLE: usize = 0x2000;
@@ -56,12 +63,23 @@ pub const REQUEST_RING_LEN: usize = 128 * 1024;
 pub const RESPONSE_RING: usize = REQUEST_RING + REQUEST_RING_LEN;
 /// Bytes of the response ring.
 pub const RESPONSE_RING_LEN: usize = 256 * 1024;
+/// Where the session ring begins.
+pub const SESSION_RING: usize = RESPONSE_RING + RESPONSE_RING_LEN;
+/// Bytes of the session ring.
+pub const SESSION_RING_LEN: usize = 64 * 1024;
 /// Bytes of a channel's memory.
-pub const CHANNEL_LEN: usize = RESPONSE_RING + RESPONSE_RING_LEN;
+pub const CHANNEL_LEN: usize = SESSION_RING + SESSION_RING_LEN;
 
 /// The most response body bytes of one request that the router holds for a slow client. A worker
 /// that is further ahead waits.
 pub const WINDOW: u64 = 256 * 1024;
+
+/// The most octets of one session that are on their way to the application, and as many to the
+/// client. Who is further ahead waits.
+pub const SESSION_WINDOW: u64 = 64 * 1024;
+
+/// The most payload of one data record of a session.
+pub const SESSION_RECORD_MAX: usize = 16 * 1024;
 
 /// A request record larger than this travels in a memory file instead of the ring.
 pub const REQUEST_INLINE_MAX: usize = REQUEST_RING_LEN / 2;
@@ -82,6 +100,11 @@ const _: () = {
     assert!(REQUEST_RING.is_multiple_of(4096) && RESPONSE_RING.is_multiple_of(4096));
     assert!(BODY_RECORD_MAX + crate::RESPONSE_RECORD_LEN <= RESPONSE_RING_LEN / 2);
     assert!(WINDOW >= BODY_RECORD_MAX as u64);
+    assert!(SESSION_RING_LEN.is_power_of_two() && SESSION_RING.is_multiple_of(4096));
+    assert!(SESSION_RECORD_MAX + crate::SESSION_RECORD_LEN <= SESSION_RING_LEN / 2);
+    assert!(
+        SESSION_WINDOW >= SESSION_RECORD_MAX as u64 && SESSION_WINDOW >= BODY_RECORD_MAX as u64
+    );
 };
 
 /// Where slot `index` begins.
@@ -121,7 +144,8 @@ mod tests {
         assert_eq!(SLOT_TABLE, 0x2000);
         assert_eq!(REQUEST_RING, 0x12000);
         assert_eq!(RESPONSE_RING, 0x32000);
-        assert_eq!(CHANNEL_LEN, 0x72000);
+        assert_eq!(SESSION_RING, 0x72000);
+        assert_eq!(CHANNEL_LEN, 0x82000);
     }
 
     #[test]

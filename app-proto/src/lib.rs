@@ -1,5 +1,5 @@
 //! What a router loop and an application's worker say to each other: the layout of the shared
-//! memory between them, the records that travel through its two rings, and the packets of the
+//! memory between them, the records that travel through its three rings, and the packets of the
 //! doorbell socket beside it.
 //!
 //! Pure: no I/O, no privilege, no memory of its own. `app-io` puts it over real memory and sockets.
@@ -11,13 +11,17 @@
 #![warn(missing_docs)]
 
 mod doorbell;
+mod frame;
 mod layout;
 mod request;
 mod response;
+mod session;
 mod slot;
 
 pub use doorbell::*;
+pub use frame::*;
 pub use layout::*;
 pub use request::*;
 pub use response::*;
+pub use session::*;
 pub use slot::*;

@@ -34,7 +34,7 @@ pub const REQUEST_RECORD_LEN: usize = 80;
 
 /// Flag: the scheme is https.
 pub const REQUEST_TLS: u32 = 1;
-/// Flag: a WebSocket handshake that an answer with status 101 accepts.
+/// Flag: a WebSocket handshake, which may be answered with [`crate::ResponseKind::Upgrade`].
 pub const REQUEST_WEBSOCKET: u32 = 2;
 /// Flag: the body is in a file whose descriptor comes over the doorbell.
 pub const REQUEST_BODY_FILE: u32 = 4;
@@ -237,6 +237,12 @@ fn cut<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], RecordError> {
 }
 
 impl<'a> Request<'a> {
+    /// Whether it is a WebSocket handshake.
+    #[must_use]
+    pub fn is_websocket_handshake(&self) -> bool {
+        self.flags & REQUEST_WEBSOCKET != 0
+    }
+
     /// Reads a whole record.
     ///
     /// # Errors

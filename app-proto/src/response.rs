@@ -1,4 +1,5 @@
-//! The response records: a head with the first body bytes, further body, and the end.
+//! The response records: a head with the first body bytes, further body, and the end; and what a
+//! worker says of its WebSocket sessions.
 //!
 //! Each begins with [`RESPONSE_RECORD_LEN`] bytes of little-endian words:
 //!
@@ -48,6 +49,11 @@ pub enum ResponseKind {
     File = 3,
     /// The application failed: no further bytes will come, and what came is not whole.
     Failed = 4,
+    /// The head, with status 101, that accepts a WebSocket handshake: the request is a session from
+    /// here on, and its slot is free.
+    Upgrade = 5,
+    /// How many octets of the session's client the application has taken so far (`u64`).
+    Taken = 6,
 }
 
 /// The start of a response record.
@@ -98,6 +104,8 @@ impl ResponseRecord {
             2 => ResponseKind::Body,
             3 => ResponseKind::File,
             4 => ResponseKind::Failed,
+            5 => ResponseKind::Upgrade,
+            6 => ResponseKind::Taken,
             _ => return Err(RecordError("unknown kind of response record")),
         };
         let flags = w(12);
@@ -228,6 +236,27 @@ mod tests {
         assert_eq!(bytes, [1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 9, 0, 0, 0]);
         assert_eq!(ResponseRecord::decode(&bytes).unwrap(), RECORD);
         assert_eq!(RECORD.ring_len(), 32);
+    }
+
+    #[test]
+    fn kinds_are_pinned() {
+        for (kind, number) in [
+            (ResponseKind::Head, 1),
+            (ResponseKind::Body, 2),
+            (ResponseKind::File, 3),
+            (ResponseKind::Failed, 4),
+            (ResponseKind::Upgrade, 5),
+            (ResponseKind::Taken, 6),
+        ] {
+            let bytes = ResponseRecord { kind, ..RECORD }.encode().unwrap();
+            assert_eq!(bytes[8], number);
+            assert_eq!(ResponseRecord::decode(&bytes).unwrap().kind, kind);
+        }
+        let mut unknown = RECORD.encode().unwrap();
+        for number in [0, 7, 255] {
+            unknown[8] = number;
+            assert!(ResponseRecord::decode(&unknown).is_err());
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod dispatcher;
 mod exchange;
+mod session;
 mod worker;
 
 pub use dispatcher::{Dispatcher, QueueFull};

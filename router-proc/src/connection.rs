@@ -16,6 +16,7 @@ mod read;
 mod respond;
 mod spool;
 mod stream;
+mod websocket;
 mod write;
 
 use std::rc::Rc;
@@ -28,6 +29,7 @@ pub use spool::Body;
 pub use stream::Stream;
 
 use crate::event_loop::{EventLoop, LoopConf, Origin, Timer, give_away, new_home};
+use crate::http::websocket::check_handshake;
 use crate::http::{HeadParser, RequestFacts, RequestHead, write_idle_timeout};
 use crate::routing::{RequestCache, ResponseFields};
 use crate::snapshot::ListenerId;
@@ -227,6 +229,10 @@ impl Connection {
             }
         }
         let origin = self.tell_origin(conf, buffers);
+        if let Err(error) = check_handshake(&buffers.head) {
+            unit_log::info!(conn = self.number, "{error}");
+            return self.respond_error(conf, buffers, error.status(), Next::Linger).await;
+        }
         match self.read_body(conf, buffers).await {
             read::Received::Complete => {}
             read::Received::Gone => {

@@ -186,11 +186,13 @@ pub struct EventLoop {
     dispatchers: RefCell<HashMap<u32, Rc<Dispatcher>>>,
     /// Applications that are going, until nothing of them is left.
     leaving: RefCell<Vec<u32>>,
-    /// Workers with requests in flight, with their dispatchers.
+    /// Workers with requests in flight or sessions, with their dispatchers.
     busy: RefCell<Vec<(Rc<Worker>, Rc<Dispatcher>)>>,
     drain_wanted: Cell<bool>,
     drain_waker: RefCell<Option<Waker>>,
     scratch: RefCell<Vec<u8>>,
+    /// What of the scratch room goes on to an application.
+    passed: RefCell<Vec<u8>>,
     #[allow(
         clippy::vec_box,
         reason = "connections hold them boxed: they go in and out as they are"
@@ -199,6 +201,8 @@ pub struct EventLoop {
     notices: mpsc::UnboundedSender<Notice>,
     /// Connections are closed at the next chance.
     stopping: Cell<bool>,
+    /// Tells those that would never end by themselves.
+    stop: tokio::sync::Notify,
     /// The loop is surplus, by this round of [`Command::Retire`].
     retiring: Cell<Option<u32>>,
     /// The control thread knows that nothing is left.
@@ -240,9 +244,11 @@ impl EventLoop {
             drain_wanted: Cell::new(false),
             drain_waker: RefCell::new(None),
             scratch: RefCell::new(vec![0; SCRATCH_LEN]),
+            passed: RefCell::new(Vec::new()),
             spare: RefCell::new(Vec::new()),
             notices,
             stopping: Cell::new(false),
+            stop: tokio::sync::Notify::new(),
             retiring: Cell::new(None),
             vacancy_told: Cell::new(false),
             next_gift_ms: Cell::new(0),
@@ -268,6 +274,16 @@ impl EventLoop {
     /// Whether the loop is ending.
     pub fn is_stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// Ends when the loop begins to stop.
+    pub fn stop_begins(&self) -> tokio::sync::futures::Notified<'_> {
+        self.stop.notified()
+    }
+
+    /// Room for what goes on to an application. To be given back as [`Self::scratch`].
+    pub fn passed(&self) -> std::cell::RefMut<'_, Vec<u8>> {
+        self.passed.borrow_mut()
     }
 
     /// The room every connection reads into. To be given back before anything is awaited.
@@ -369,7 +385,9 @@ impl EventLoop {
             at += 1;
         }
         self.ring();
-        self.busy.borrow_mut().retain(|(worker, _)| worker.in_flight() > 0);
+        self.busy
+            .borrow_mut()
+            .retain(|(worker, _)| worker.in_flight() > 0 || worker.sessions() > 0);
     }
 
     /// Rings the bells of sleeping workers that were given something.
@@ -396,7 +414,8 @@ impl EventLoop {
             return;
         }
         self.page.fall_asleep();
-        if self.busy.borrow().iter().any(|(worker, _)| worker.has_records()) {
+        let has_news = |worker: &Worker| worker.has_records() || worker.has_awaited_room();
+        if self.busy.borrow().iter().any(|(worker, _)| has_news(worker)) {
             self.page.wake_up();
             self.schedule_drain();
         }

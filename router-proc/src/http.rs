@@ -21,6 +21,7 @@ pub mod response;
 mod scan;
 pub mod status;
 pub mod target;
+pub mod websocket;
 
 pub use body::{BodyDecoder, BodyEvent};
 pub use date::{http_date, parse_http_date};

@@ -37,6 +37,8 @@ pub struct HttpSettings {
     pub body_temp_path: PathBuf,
     /// What the `Server` field says.
     pub server: ServerField,
+    /// How WebSocket sessions are served.
+    pub websocket: conf::WebSocket,
 }
 
 /// A listening address and what its requests are passed to.
@@ -97,6 +99,7 @@ impl HttpSettings {
                 .as_ref()
                 .map_or_else(|| tmp_dir.to_owned(), |path| path.as_path().to_owned()),
             server: if http.server_version { ServerField::Versioned } else { ServerField::Bare },
+            websocket: http.websocket.clone(),
         }
     }
 }

@@ -31,6 +31,7 @@ mod tracer;
 mod unitd;
 mod venv;
 mod wait;
+pub mod websocket;
 
 pub use browser::Browser;
 pub use client::{Connection, LIMIT, Response, request};

@@ -113,8 +113,7 @@ pub(crate) static HTTP: Object = Object::new(
             .about("WebSocket connections.")
             .default("{}")
             .example(r#"{"keepalive_interval": 15}"#)
-            .refuses(&[(r#"{"timeout": 1}"#, r#"Unknown parameter "timeout"."#)])
-            .unused(),
+            .refuses(&[(r#"{"timeout": 1}"#, r#"Unknown parameter "timeout"."#)]),
         Member::new("static", object(&STATIC))
             .about("Static files.")
             .default("{}")

@@ -12,7 +12,7 @@ pub(crate) static WEBSOCKET: Object = Object::new(
     &[
         Member::new("read_timeout", INTEGER)
             .seconds()
-            .about("For the answer to a ping.")
+            .about("Between two reads from a client; then the session is closed with 1001.")
             .default("60")
             .example("30")
             .refuses(&[(
@@ -21,7 +21,7 @@ pub(crate) static WEBSOCKET: Object = Object::new(
             )]),
         Member::new("keepalive_interval", INTEGER)
             .seconds()
-            .about("How long a connection is idle before it is pinged.")
+            .about("How long nothing comes from a client before it is pinged, once.")
             .default("30")
             .example("15")
             .refuses(&[(
@@ -30,7 +30,7 @@ pub(crate) static WEBSOCKET: Object = Object::new(
             )]),
         Member::new("max_frame_size", INTEGER)
             .bytes()
-            .about("The largest frame that is accepted.")
+            .about("The largest frame that is accepted, its header included.")
             .default("1048576")
             .example("65536")
             .refuses(&[(
@@ -43,11 +43,11 @@ pub(crate) static WEBSOCKET: Object = Object::new(
 /// The `websocket` of the HTTP settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSocket {
-    /// How long the answer to a ping may take.
+    /// The time between two reads from a client.
     pub read_timeout: Option<Duration>,
-    /// How long a connection is idle before it is pinged.
+    /// How long nothing comes from a client before it is pinged.
     pub keepalive_interval: Option<Duration>,
-    /// The largest frame accepted.
+    /// The largest frame accepted, its header included.
     pub max_frame_size: u64,
 }
 

@@ -340,6 +340,18 @@ impl Dispatcher {
                     self.event_loop.schedule_drain();
                 }
             }
+            Place::Session(worker, id) => {
+                let told = worker.tell(id, exchange);
+                self.look_at(&worker, told);
+            }
+        }
+    }
+
+    /// Has the loop's ring task run soon for a worker that was told something, or loses it.
+    pub(super) fn look_at(&self, worker: &Rc<Worker>, told: Result<(), ChannelError>) {
+        match told {
+            Ok(()) => self.event_loop.schedule_drain(),
+            Err(error) => self.lose(worker, &error),
         }
     }
 

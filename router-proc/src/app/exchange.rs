@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use app_proto::{RequestId, WINDOW};
+use app_proto::{
+    REQUEST_RECORD_LEN, REQUEST_WEBSOCKET, RequestId, SESSION_WINDOW, WINDOW, peek_request,
+};
 
 use super::{Dispatcher, Worker};
 
@@ -20,6 +22,8 @@ pub(super) enum Place {
     Queued,
     /// Handed to a worker, which may have claimed it.
     Offered(Rc<Worker>, RequestId),
+    /// A WebSocket session of this worker.
+    Session(Rc<Worker>, RequestId),
     /// Over: answered, failed, or given up before a worker had it.
     Ended,
 }
@@ -37,6 +41,10 @@ pub struct Exchange {
     pub(super) place: RefCell<Place>,
     inbox: RefCell<Inbox>,
     waker: RefCell<Option<Waker>>,
+    /// It may become a session.
+    pub(super) is_handshake: bool,
+    /// What of a session has gone either way.
+    pub(super) flow: Flow,
     /// Nobody reads the answer.
     abandoned: Cell<bool>,
     /// Its time was over before its worker was done with it.
@@ -45,10 +53,46 @@ pub struct Exchange {
     pub(super) deadline_ms: Cell<u64>,
 }
 
+/// How many octets of a session have gone which way, and what each side was told of it.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// Octets of the client handed to the worker.
+    pub(super) handed: Cell<u64>,
+    /// Octets of the client the application has taken, as the worker says.
+    taken: Cell<u64>,
+    /// Octets of the application that came.
+    received: Cell<u64>,
+    /// Octets of the application that went on to the client.
+    passed_on: Cell<u64>,
+    /// What of that the worker was told.
+    pub(super) told: Cell<u64>,
+    /// The worker is to be told something.
+    pub(super) is_due: Cell<bool>,
+    /// The worker was told that the session is over.
+    pub(super) end_told: Cell<bool>,
+    /// It is in the list of those that wait for room.
+    pub(super) waits_for_room: Cell<bool>,
+}
+
+impl Flow {
+    /// How many octets of the client may be on their way besides those that are.
+    pub(super) fn credit(&self) -> u64 {
+        SESSION_WINDOW.saturating_sub(self.handed.get() - self.taken.get())
+    }
+
+    /// How many octets went on to the client, if the worker should be told.
+    pub(super) fn news(&self) -> Option<u64> {
+        let passed_on = self.passed_on.get();
+        (passed_on - self.told.get() >= SESSION_WINDOW / 2).then_some(passed_on)
+    }
+}
+
 /// What has come and was not taken yet.
 #[derive(Debug, Default)]
 struct Inbox {
     head: Option<Vec<u8>>,
+    /// The head accepts a handshake.
+    is_upgrade: bool,
     had_head: bool,
     body: Vec<u8>,
     /// What follows behind `body`: files, and the bytes between them.
@@ -99,6 +143,12 @@ pub enum Event {
         /// Whether nothing more follows.
         last: bool,
     },
+    /// The payload of the head record that accepts a handshake; what follows are octets for the
+    /// client.
+    Upgrade {
+        /// The payload.
+        payload: Vec<u8>,
+    },
     /// Body bytes; they are in the buffer given to [`Answer::poll_event`].
     Body {
         /// Whether nothing more follows.
@@ -126,8 +176,14 @@ impl Exchange {
         body: Option<Rc<OwnedFd>>,
         deadline_ms: u64,
     ) -> Rc<Self> {
+        let is_handshake = record.first_chunk::<REQUEST_RECORD_LEN>().is_some_and(|fixed| {
+            let (_, _, flags) = peek_request(fixed);
+            flags & REQUEST_WEBSOCKET != 0
+        });
         Rc::new(Self {
             number,
+            is_handshake,
+            flow: Flow::default(),
             record: RefCell::new(record),
             body: RefCell::new(body),
             place: RefCell::new(Place::Queued),
@@ -139,9 +195,18 @@ impl Exchange {
         })
     }
 
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
+        }
+    }
+
+    /// Has this task woken when something comes.
+    fn watch(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &*waker {
+            Some(known) if known.will_wake(cx.waker()) => {}
+            _ => *waker = Some(cx.waker().clone()),
         }
     }
 
@@ -154,6 +219,14 @@ impl Exchange {
         inbox.body = Vec::new();
         inbox.later.clear();
         usize::try_from(std::mem::take(&mut inbox.unread)).unwrap_or(usize::MAX)
+    }
+
+    /// The worker it was handed to.
+    pub(super) fn worker(&self) -> Option<Rc<Worker>> {
+        match &*self.place.borrow() {
+            Place::Offered(worker, _) | Place::Session(worker, _) => Some(Rc::clone(worker)),
+            Place::Queued | Place::Ended => None,
+        }
     }
 
     /// Whether nobody reads the answer.
@@ -180,6 +253,48 @@ impl Exchange {
         inbox.head = Some(payload);
         inbox.last = last;
         drop(inbox);
+        self.wake();
+        Ok(())
+    }
+
+    /// Takes the payload of a head record that accepts a handshake.
+    pub(super) fn take_upgrade(&self, payload: Vec<u8>) -> Result<(), Violation> {
+        if !self.is_handshake {
+            return Err(Violation("an upgrade of what is no handshake"));
+        }
+        self.inbox.borrow_mut().is_upgrade = true;
+        self.take_head(payload, false)
+    }
+
+    /// Takes octets for the client of a session, which `read` appends to the buffer.
+    pub(super) fn take_octets<E>(
+        &self,
+        len: usize,
+        last: bool,
+        read: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Result<(), E>, Violation> {
+        let received = self.flow.received.get().saturating_add(len as u64);
+        if received - self.flow.told.get() > SESSION_WINDOW {
+            return Err(Violation("more octets than it has credit for"));
+        }
+        self.flow.received.set(received);
+        if self.abandoned.get() {
+            return Ok(Ok(()));
+        }
+        let mut inbox = self.inbox.borrow_mut();
+        inbox.last = last;
+        let result = read(&mut inbox.body);
+        drop(inbox);
+        self.wake();
+        Ok(result)
+    }
+
+    /// Takes the total of the client's octets that the application has taken.
+    pub(super) fn take_total(&self, total: u64) -> Result<(), Violation> {
+        if total <= self.flow.taken.get() || total > self.flow.handed.get() {
+            return Err(Violation("a total that cannot be"));
+        }
+        self.flow.taken.set(total);
         self.wake();
         Ok(())
     }
@@ -272,6 +387,9 @@ impl Answer {
     pub fn poll_event(&mut self, cx: &mut Context<'_>, body: &mut Vec<u8>) -> Poll<Event> {
         let mut inbox = self.exchange.inbox.borrow_mut();
         if let Some(payload) = inbox.head.take() {
+            if inbox.is_upgrade {
+                return Poll::Ready(Event::Upgrade { payload });
+            }
             let last = inbox.last && inbox.body.is_empty() && inbox.later.is_empty();
             return Poll::Ready(Event::Head { payload, last });
         }
@@ -297,11 +415,7 @@ impl Answer {
             return Poll::Ready(Event::Failed(failure));
         }
         drop(inbox);
-        let mut waker = self.exchange.waker.borrow_mut();
-        match &*waker {
-            Some(known) if known.will_wake(cx.waker()) => {}
-            _ => *waker = Some(cx.waker().clone()),
-        }
+        self.exchange.watch(cx);
         Poll::Pending
     }
 
@@ -311,9 +425,55 @@ impl Answer {
             let mut inbox = self.exchange.inbox.borrow_mut();
             inbox.unread = inbox.unread.saturating_sub(bytes as u64);
         }
-        if let Place::Offered(worker, id) = &*self.exchange.place.borrow() {
-            worker.consume(*id, bytes);
-            self.dispatcher.schedule_ring();
+        let place = self.exchange.place.borrow().clone();
+        match place {
+            Place::Offered(worker, id) => {
+                worker.consume(id, bytes);
+                self.dispatcher.schedule_ring();
+            }
+            Place::Session(worker, id) => {
+                let flow = &self.exchange.flow;
+                flow.passed_on.set(flow.passed_on.get().saturating_add(bytes as u64));
+                if flow.news().is_some() {
+                    let told = worker.tell(id, &self.exchange);
+                    self.dispatcher.look_at(&worker, told);
+                }
+            }
+            Place::Queued | Place::Ended => {}
+        }
+    }
+
+    /// How many octets of the session's client can be handed over now. None are wanted any more
+    /// when the session is over; then all of them vanish.
+    pub fn poll_window(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        let place = self.exchange.place.borrow().clone();
+        let Place::Session(worker, _) = place else { return Poll::Ready(usize::MAX) };
+        match worker.window(&self.exchange) {
+            Ok(0) => {
+                self.exchange.watch(cx);
+                Poll::Pending
+            }
+            Ok(window) => Poll::Ready(window),
+            Err(error) => {
+                self.dispatcher.look_at(&worker, Err(error));
+                Poll::Ready(usize::MAX)
+            }
+        }
+    }
+
+    /// Hands octets of the session's client over; returns how many found room.
+    pub fn hand_over(&mut self, octets: &[u8]) -> usize {
+        let place = self.exchange.place.borrow().clone();
+        let Place::Session(worker, id) = place else { return octets.len() };
+        match worker.hand_over(id, &self.exchange, octets) {
+            Ok(len) => {
+                self.dispatcher.schedule_ring();
+                len
+            }
+            Err(error) => {
+                self.dispatcher.look_at(&worker, Err(error));
+                octets.len()
+            }
         }
     }
 }

@@ -1,14 +1,14 @@
 //! One worker as one event loop sees it: its channel, and the exchanges that are in it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use app_io::{ChannelError, OfferError, RouterChannel};
-use app_proto::{RequestId, ResponseKind, SLOTS, ToRouter, ToWorker};
+use app_proto::{RequestId, ResponseKind, ResponseRecord, SLOTS, ToRouter, ToWorker, decode_total};
 
 use super::exchange::{Exchange, Failure, FilePart, Place, Violation};
 use crate::control::WorkerGauge;
@@ -38,13 +38,19 @@ pub struct WorkerKey {
 #[derive(Debug)]
 pub struct Worker {
     key: WorkerKey,
-    channel: RefCell<RouterChannel>,
+    pub(super) channel: RefCell<RouterChannel>,
     /// Its load, over all loops.
-    gauge: Arc<WorkerGauge>,
+    pub(super) gauge: Arc<WorkerGauge>,
     /// The exchanges in the channel, by slot.
     exchanges: RefCell<Vec<Slot>>,
     /// Those that were not seen claimed, oldest first.
     unclaimed: RefCell<VecDeque<(RequestId, Rc<Exchange>)>>,
+    /// The handshakes that became sessions, until their last word.
+    pub(super) sessions: RefCell<HashMap<RequestId, Rc<Exchange>>>,
+    /// Sessions of which it is to be told something that found no room, oldest first.
+    pub(super) due: RefCell<VecDeque<(RequestId, Rc<Exchange>)>>,
+    /// Sessions whose clients wait for room, oldest first.
+    pub(super) waiting_for_room: RefCell<VecDeque<Rc<Exchange>>>,
     /// Files that arrived ahead of their records; nothing for those there was no descriptor for.
     files: RefCell<Vec<(RequestId, Option<OwnedFd>)>>,
     /// Moving average of the microseconds a request takes, as the worker tells.
@@ -83,6 +89,9 @@ impl Worker {
             gauge,
             exchanges: RefCell::new(Vec::new()),
             unclaimed: RefCell::new(VecDeque::new()),
+            sessions: RefCell::new(HashMap::new()),
+            due: RefCell::new(VecDeque::new()),
+            waiting_for_room: RefCell::new(VecDeque::new()),
             files: RefCell::new(Vec::new()),
             // Cautious until the worker has shown what it takes.
             service_us: Cell::new(AHEAD_US),
@@ -311,6 +320,7 @@ impl Worker {
         let before = *finished;
         let result = self.take_records(deadline_ms, finished);
         self.channel.borrow_mut().publish();
+        let result = result.and_then(|()| self.use_room());
         if *finished > before {
             self.is_stuck.set(false);
             self.waiting(deadline_ms);
@@ -321,56 +331,38 @@ impl Worker {
     fn take_records(&self, deadline_ms: u64, finished: &mut usize) -> Result<(), ChannelError> {
         loop {
             let Some(record) = self.channel.borrow().next_record()? else { return Ok(()) };
-            let exchange = {
-                let exchanges = self.exchanges.borrow();
-                match exchanges.get(record.id.slot as usize) {
-                    Some(Some((id, exchange))) if *id == record.id => Rc::clone(exchange),
-                    Some(_) | None => return Err(ChannelError::Ring("an answer to no request")),
-                }
+            let Some((exchange, is_session)) = self.exchange_of(record.id) else {
+                return Err(ChannelError::Ring("an answer to no request"));
             };
-            let taken = match record.kind {
-                ResponseKind::Head if self.channel.borrow().is_offered(record.id) => {
-                    Err(Violation("an answer to a request it did not take"))
-                }
-                ResponseKind::Head => {
-                    let mut payload = Vec::with_capacity(record.len);
-                    self.channel.borrow().read_payload(&record, &mut payload)?;
-                    exchange.take_head(payload, record.last)
-                }
-                ResponseKind::Body => exchange
-                    .take_body(record.len, record.last, |buffer| {
-                        self.channel.borrow().read_payload(&record, buffer)
-                    })
-                    .and_then(|read| read.map_err(|_| Violation("a bad body"))),
-                ResponseKind::File => {
-                    let mut payload = Vec::new();
-                    self.channel.borrow().read_payload(&record, &mut payload)?;
-                    self.file_part(record.id, &payload).and_then(|part| match part {
-                        Some(part) => exchange.take_file(part, record.last),
-                        None => {
-                            self.refuse_file(record.id, &exchange);
-                            Ok(())
-                        }
-                    })
-                }
-                ResponseKind::Failed => {
-                    exchange.fail(Failure::Application);
-                    Ok(())
-                }
+            let taken = if is_session {
+                self.take_session_word(&record, &exchange)
+            } else {
+                self.take_answer(&record, &exchange)
             };
             taken.map_err(|violation| ChannelError::Ring(violation.0))?;
             if !exchange.timed_out.get() {
                 exchange.deadline_ms.set(deadline_ms);
             }
             self.channel.borrow_mut().advance(&record);
-            if record.last || record.kind == ResponseKind::Failed {
+            let is_last = record.last || record.kind == ResponseKind::Failed;
+            if is_session {
+                if is_last {
+                    exchange.end();
+                    self.end_session(record.id);
+                }
+            } else if is_last || record.kind == ResponseKind::Upgrade {
                 let known = self.service_us.get();
                 let sample = record.service_us.min(10_000_000);
                 self.service_us.set(known - known / 8 + sample / 8);
-                exchange.end();
+                if record.kind == ResponseKind::Upgrade {
+                    self.begin_session(record.id, &exchange)?;
+                } else {
+                    exchange.end();
+                }
                 if self.forget(record.id) {
                     self.gauge.end();
                 }
+                // An upgrade has freed it already.
                 self.channel.borrow_mut().finish(record.id);
                 *finished += 1;
             } else if exchange.is_abandoned() {
@@ -378,6 +370,91 @@ impl Worker {
                 self.consume(record.id, record.len);
             }
         }
+    }
+
+    /// The exchange a record speaks of, and whether it is a session.
+    fn exchange_of(&self, id: RequestId) -> Option<(Rc<Exchange>, bool)> {
+        let exchanges = self.exchanges.borrow();
+        if let Some(Some((of, exchange))) = exchanges.get(id.slot as usize)
+            && *of == id
+        {
+            return Some((Rc::clone(exchange), false));
+        }
+        self.sessions.borrow().get(&id).map(|exchange| (Rc::clone(exchange), true))
+    }
+
+    /// Takes a record about a request.
+    fn take_answer(
+        &self,
+        record: &ResponseRecord,
+        exchange: &Rc<Exchange>,
+    ) -> Result<(), Violation> {
+        match record.kind {
+            ResponseKind::Head | ResponseKind::Upgrade
+                if self.channel.borrow().is_offered(record.id) =>
+            {
+                Err(Violation("an answer to a request it did not take"))
+            }
+            ResponseKind::Upgrade if record.last => Err(Violation("a session without an end")),
+            ResponseKind::Head => exchange.take_head(self.payload(record)?, record.last),
+            ResponseKind::Upgrade => exchange.take_upgrade(self.payload(record)?),
+            ResponseKind::Body => exchange
+                .take_body(record.len, record.last, |buffer| {
+                    self.channel.borrow().read_payload(record, buffer)
+                })
+                .and_then(|read| read.map_err(|_| Violation("a bad body"))),
+            ResponseKind::File => {
+                let payload = self.payload(record)?;
+                self.file_part(record.id, &payload).and_then(|part| match part {
+                    Some(part) => exchange.take_file(part, record.last),
+                    None => {
+                        self.refuse_file(record.id, exchange);
+                        Ok(())
+                    }
+                })
+            }
+            ResponseKind::Taken => Err(Violation("a word about no session")),
+            ResponseKind::Failed => {
+                exchange.fail(Failure::Application);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a record about a session.
+    fn take_session_word(
+        &self,
+        record: &ResponseRecord,
+        exchange: &Rc<Exchange>,
+    ) -> Result<(), Violation> {
+        match record.kind {
+            ResponseKind::Body => exchange
+                .take_octets(record.len, record.last, |buffer| {
+                    self.channel.borrow().read_payload(record, buffer)
+                })
+                .and_then(|read| read.map_err(|_| Violation("a bad body"))),
+            ResponseKind::Taken if !record.last => {
+                let total = decode_total(&self.payload(record)?);
+                exchange.take_total(total.map_err(|_| Violation("a bad total"))?)
+            }
+            ResponseKind::Failed => {
+                exchange.fail(Failure::Application);
+                Ok(())
+            }
+            ResponseKind::Head
+            | ResponseKind::Upgrade
+            | ResponseKind::File
+            | ResponseKind::Taken => Err(Violation("what has no place in a session")),
+        }
+    }
+
+    fn payload(&self, record: &ResponseRecord) -> Result<Vec<u8>, Violation> {
+        let mut payload = Vec::with_capacity(record.len);
+        self.channel
+            .borrow()
+            .read_payload(record, &mut payload)
+            .map_err(|_| Violation("a bad payload"))?;
+        Ok(payload)
     }
 
     /// There was no descriptor to take a file with: the answer ends here, and its worker is told.
@@ -441,6 +518,7 @@ impl Worker {
             exchange.fail(Failure::Application);
         }
         self.files.borrow_mut().clear();
+        self.lose_sessions();
         orphans
     }
 
@@ -452,6 +530,7 @@ impl Worker {
     /// Whether nobody waits for anything it does.
     pub(super) fn is_forsaken(&self) -> bool {
         self.exchanges.borrow().iter().flatten().all(|(_, exchange)| exchange.is_abandoned())
+            && self.sessions.borrow().values().all(|session| session.is_abandoned())
     }
 
     /// The exchanges whose deadline has passed, with their ids.

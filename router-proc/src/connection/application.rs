@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use app_proto::{
-    REQUEST_BODY_FILE, REQUEST_TLS, RequestParts, ResponseHead as AppHead, encode_request,
+    REQUEST_BODY_FILE, REQUEST_TLS, REQUEST_WEBSOCKET, RequestParts, ResponseHead as AppHead,
+    encode_request,
 };
 use conf::PeerAddress;
 
@@ -68,6 +69,11 @@ impl Connection {
                 let start = Start { payload: &payload, last, action: route.action };
                 self.pass_on(conf, buffers, client, answer, start).await
             }
+            Event::Upgrade { payload } => {
+                let start = (&payload[..], route.action);
+                // Requests that are none have no room for it.
+                Box::pin(self.serve_session(conf, buffers, client, answer, start)).await
+            }
             Event::Failed(_) | Event::Body { .. } | Event::File { .. } => {
                 drop(answer);
                 self.respond_error(conf, buffers, 503, Next::Close).await
@@ -102,6 +108,9 @@ impl Connection {
         let mut flags = 0;
         if client.origin.is_tls {
             flags |= REQUEST_TLS;
+        }
+        if head.is_websocket_handshake() {
+            flags |= REQUEST_WEBSOCKET;
         }
         if buffers.body.file.is_some() {
             flags |= REQUEST_BODY_FILE;
@@ -151,7 +160,7 @@ impl Connection {
                 return self.respond_error(conf, buffers, 503, Next::Close).await;
             }
         };
-        // An interim status is no answer: the next response would be taken for it.
+        // An interim status is no answer: the next response would be taken for it. A session begins in another way.
         let is_final = |facts: &AnswerFacts<'_>| !(100..200).contains(&facts.status);
         let Some(facts) = read_fields(&head).filter(is_final) else {
             drop(answer);
@@ -239,7 +248,9 @@ impl Connection {
                     last = is_last;
                 }
                 // What was sent is not whole: only a cut connection says so.
-                Event::Failed(_) | Event::Head { .. } => return Next::Close,
+                Event::Failed(_) | Event::Head { .. } | Event::Upgrade { .. } => {
+                    return Next::Close;
+                }
             }
         }
     }
@@ -387,8 +398,8 @@ fn use_of(name: &[u8]) -> FieldUse {
 
 /// What the fields of an answer say.
 #[derive(Clone, Copy, Debug)]
-struct AnswerFacts<'a> {
-    status: u16,
+pub(super) struct AnswerFacts<'a> {
+    pub(super) status: u16,
     /// The length of the body, if the application tells it.
     length: Option<u64>,
     content_type: Option<&'a [u8]>,
@@ -403,7 +414,7 @@ impl AnswerFacts<'_> {
 }
 
 /// What the fields say. `None`: the answer is invalid.
-fn read_fields<'a>(head: &AppHead<'a>) -> Option<AnswerFacts<'a>> {
+pub(super) fn read_fields<'a>(head: &AppHead<'a>) -> Option<AnswerFacts<'a>> {
     let mut facts =
         AnswerFacts { status: head.status, length: None, content_type: None, is_settled: false };
     for (name, value) in head.fields() {
@@ -421,7 +432,7 @@ fn read_fields<'a>(head: &AppHead<'a>) -> Option<AnswerFacts<'a>> {
 
 /// The fields that go to the client, in the application's order. The length of a body that is being
 /// encoded is another.
-fn passed_fields<'a>(
+pub(super) fn passed_fields<'a>(
     head: &AppHead<'a>,
     is_encoded: bool,
 ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {

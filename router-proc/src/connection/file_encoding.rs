@@ -83,9 +83,10 @@ impl Connection {
         }
         match Box::pin(compression.encoded_file(reply.representation.octets, compressor)).await {
             Ok(made) => Ok(Some(Encoded { source: Source::Made(made), encoding })),
-            // The log knows of it.
-            Err(_) if or_identity => Ok(None),
-            Err(_) => Err(500),
+            Err(error) => {
+                unit_log::alert!(conn = self.number, "cannot compress a file: {error}");
+                if or_identity { Ok(None) } else { Err(500) }
+            }
         }
     }
 }

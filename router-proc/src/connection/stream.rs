@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use conf::PeerAddress;
@@ -22,6 +22,17 @@ pub enum Stream {
     Tcp(TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(UnixStream),
+}
+
+/// How far a client has hung up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// Not at all.
+    No,
+    /// It sends nothing more; whether it still reads shows only when it is written to.
+    Half,
+    /// It is gone.
+    Whole,
 }
 
 impl Stream {
@@ -112,6 +123,21 @@ impl Stream {
     pub fn bound_unsent(&self, bytes: u32) {
         // It costs time without, and is not wrong.
         let _ = sys::socket::bound_unsent(self.as_fd(), bytes);
+    }
+
+    /// How far the client has hung up, as far as that is known without reading.
+    pub fn hang_up(&self, cx: &mut Context<'_>) -> HangUp {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let ready = match self {
+            Self::Tcp(stream, _) => pin!(stream.ready(interest)).poll(cx),
+            Self::Unix(stream) => pin!(stream.ready(interest)).poll(cx),
+        };
+        match ready {
+            Poll::Ready(Ok(ready)) if ready.is_error() || ready.is_write_closed() => HangUp::Whole,
+            Poll::Ready(Ok(ready)) if ready.is_read_closed() => HangUp::Half,
+            Poll::Ready(Ok(_)) | Poll::Pending => HangUp::No,
+            Poll::Ready(Err(_)) => HangUp::Whole,
+        }
     }
 
     /// Says that nothing more will be written.

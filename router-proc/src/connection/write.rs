@@ -69,7 +69,7 @@ impl Connection {
     }
 
     /// There is room after a wait. `Err`: it has come too slowly for too long.
-    fn has_room(&mut self) -> Result<(), WriteFailed> {
+    pub(super) fn has_room(&mut self) -> Result<(), WriteFailed> {
         if !self.taking.is_waiting() {
             return Ok(());
         }

@@ -163,7 +163,7 @@ impl App {
                 continue;
             }
             status.running += 1;
-            if worker.gauge.in_flight() == 0 {
+            if worker.gauge.is_idle() {
                 status.idle += 1;
             }
         }
@@ -720,7 +720,7 @@ impl WorkerState {
     }
 
     fn is_idle(&self) -> bool {
-        self.is_ready && !self.is_stopping && self.gauge.in_flight() == 0
+        self.is_ready && !self.is_stopping && self.gauge.is_idle()
     }
 }
 

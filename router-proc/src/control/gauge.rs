@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Default)]
 pub struct WorkerGauge {
     in_flight: AtomicU64,
+    sessions: AtomicU64,
     served: AtomicU64,
 }
 
@@ -29,6 +30,21 @@ impl WorkerGauge {
     /// Requests that were handed to it and not ended.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// A request became a WebSocket session of the worker.
+    pub fn begin_session(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A session ended.
+    pub fn end_session(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether it has neither a request nor a session.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight() == 0 && self.sessions.load(Ordering::Relaxed) == 0
     }
 
     /// Requests that ended.

@@ -211,6 +211,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     let _ = task.await;
                 }
                 event_loop.stopping.set(true);
+                event_loop.stop.notify_waiters();
                 // The control thread may have lost its patience.
                 let _ = done.send(());
             }

@@ -5,6 +5,7 @@ use super::host::host_span;
 use super::request_line::RequestLine;
 use super::scan::{contains_ignore_case, parse_decimal, push_decimal};
 use super::target::{BadTarget, TargetPath};
+use super::websocket::is_key;
 use super::{Limits, Span, normalise_target};
 
 /// The version that decides how a response is framed; every minor but 0 counts as 1.1.
@@ -83,6 +84,7 @@ struct KnownFields {
     upgrade_websocket: bool,
     websocket_version_13: bool,
     expects_continue: bool,
+    has_websocket_key: bool,
     host: Span,
     websocket_key: Option<Span>,
     cookie: Option<Span>,
@@ -278,7 +280,7 @@ impl RequestHead {
         self.known.upgrade_requested && self.known.upgrade_websocket
     }
 
-    /// `Sec-WebSocket-Key`, if it had 24 characters.
+    /// `Sec-WebSocket-Key`, if there was one and it was 16 octets in base64.
     pub fn websocket_key(&self) -> Option<&[u8]> {
         self.span(self.known.websocket_key)
     }
@@ -473,10 +475,9 @@ impl RequestHead {
                 };
             }
             17 if is(b"sec-websocket-key") => {
-                const KEY_LEN: usize = 24;
-                if field.value.of(buf).len() == KEY_LEN {
-                    known.websocket_key = Some(field.value);
-                }
+                let is_first = !std::mem::replace(&mut known.has_websocket_key, true);
+                let is_good = is_first && is_key(field.value.of(buf));
+                known.websocket_key = is_good.then_some(field.value);
             }
             21 if is(b"sec-websocket-version") => {
                 known.websocket_version_13 = field.value.of(buf) == b"13";

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use host::{
-    Application, Facts, Language, LoadFailed, Next, Request, RequestBody, Response, StartError,
-    WriteError,
+    Application, Facts, Language, LoadFailed, Next, OPCODE_CLOSE, OPCODE_TEXT, Request,
+    RequestBody, Response, SessionError, SessionId, SessionNews, Sessions, StartError, WriteError,
 };
 
 #[derive(Default)]
@@ -53,9 +53,15 @@ impl Language for Echo {
         &mut self,
         request: &Request<'_>,
         body: RequestBody<'_>,
-        response: Response<'_>,
+        mut response: Response<'_>,
     ) -> Next {
         self.served += 1;
+        if request.is_websocket_handshake() {
+            if let Err(error) = response.accept() {
+                unit_log::error!("the handshake was not accepted: {error}");
+            }
+            return Next::Continue;
+        }
         match request.path {
             b"/exit" => return Next::Exit(3),
             b"/abort" => std::process::abort(),
@@ -73,9 +79,37 @@ impl Language for Echo {
         Next::Continue
     }
 
+    fn session(&mut self, id: SessionId, news: SessionNews, sessions: &mut Sessions<'_>) -> Next {
+        let outcome = match news {
+            SessionNews::Frames => converse(id, sessions),
+            SessionNews::Sent => sessions.send(id, OPCODE_TEXT, true, b"sent"),
+            SessionNews::Ended => sessions.finish(id),
+        };
+        if let Err(error) = outcome {
+            unit_log::info!("the session: {error}");
+        }
+        Next::Continue
+    }
+
     fn finish(&mut self) {
         let _ = writeln!(std::io::stderr(), "finished after {} requests", self.served);
     }
+}
+
+/// Sends each message back. `large` calls for a large one before that, which is waited for.
+fn converse(id: SessionId, sessions: &mut Sessions<'_>) -> Result<(), SessionError> {
+    while let Some(mut frame) = sessions.next_frame(id) {
+        if frame.opcode() == OPCODE_CLOSE {
+            return sessions.close(id, 1000, b"");
+        }
+        if frame.payload() == b"large" {
+            sessions.send(id, OPCODE_TEXT, true, &[b'l'; 300_000])?;
+            sessions.wait_until_sent(id)?;
+        }
+        let (opcode, fin) = (frame.opcode(), frame.is_final());
+        sessions.send(id, opcode, fin, frame.payload())?;
+    }
+    Ok(())
 }
 
 impl Echo {

@@ -3,7 +3,7 @@
 use app_proto::Request;
 use thiserror::Error;
 
-use crate::{Application, RequestBody, Response};
+use crate::{Application, RequestBody, Response, SessionId, SessionNews, Sessions};
 
 /// Why a language did not start; the text goes to the log and to whoever asked for the prototype.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -54,6 +54,14 @@ pub trait Language {
         body: RequestBody<'_>,
         response: Response<'_>,
     ) -> Next;
+
+    /// Something has happened in a WebSocket session that [`Response::accept`] has begun. One that
+    /// has ended must be finished. A language that accepts none needs no more than this.
+    fn session(&mut self, id: SessionId, _news: SessionNews, sessions: &mut Sessions<'_>) -> Next {
+        // One that is finished already is of no interest.
+        let _ = sessions.finish(id);
+        Next::Continue
+    }
 
     /// Calls `wait`, which sleeps. Other threads of the language may run meanwhile.
     fn pause(wait: &mut dyn FnMut()) {

@@ -16,17 +16,22 @@ mod describe;
 mod language;
 mod prototype;
 mod response;
+mod session;
 mod worker;
 
 use std::process::ExitCode;
 
-pub use app_proto::Request;
+pub use app_proto::{
+    OPCODE_BINARY, OPCODE_CLOSE, OPCODE_CONTINUATION, OPCODE_PING, OPCODE_PONG, OPCODE_TEXT,
+    Request,
+};
 pub use conf::Application;
 
 pub use body::{BodyError, RequestBody};
 pub use describe::Facts;
 pub use language::{Language, LoadFailed, Next, StartError};
-pub use response::{FieldError, Response, WriteError};
+pub use response::{AcceptError, FieldError, Response, WriteError};
+pub use session::{Frame, SessionError, SessionId, SessionNews, Sessions};
 
 /// The whole program of a language runtime.
 #[must_use]

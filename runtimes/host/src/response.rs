@@ -11,6 +11,9 @@ use app_proto::{
 use sys::poll::{PollFd, PollFlags};
 use thiserror::Error;
 
+use crate::Request;
+use crate::session::{SessionId, Table};
+
 /// Sleeps by calling its argument, see [`crate::Language::pause`].
 pub(crate) type Pause = fn(&mut dyn FnMut());
 
@@ -37,6 +40,20 @@ pub enum WriteError {
     /// The answer is complete already.
     #[error("the response is complete")]
     Complete,
+    /// The router is gone or mad; the worker ends after this request.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+}
+
+/// Why a handshake was not accepted.
+#[derive(Debug, Error)]
+pub enum AcceptError {
+    /// It is no WebSocket handshake.
+    #[error("the request is no WebSocket handshake")]
+    NoHandshake,
+    /// A head was sent already.
+    #[error("the response is started")]
+    Started,
     /// The router is gone or mad; the worker ends after this request.
     #[error(transparent)]
     Channel(#[from] ChannelError),
@@ -70,6 +87,9 @@ pub(crate) struct Desk<'w> {
     /// When the request was started; afterwards, when it was completed.
     pub(crate) clock: &'w mut Instant,
     pub(crate) pause: Pause,
+    /// Where an accepted handshake goes, and which of the worker's channels this is.
+    pub(crate) sessions: &'w mut Table,
+    pub(crate) channel_number: u32,
 }
 
 /// The answer to one request.
@@ -83,19 +103,21 @@ pub struct Response<'w> {
     stage: Stage,
     /// Whether body bytes are thrown away, since the method is HEAD.
     bodyless: bool,
+    is_handshake: bool,
     /// Body bytes sent so far, and how far the credit known reaches.
     sent: u64,
     credit_to: u64,
 }
 
 impl<'w> Response<'w> {
-    pub(crate) fn new(desk: Desk<'w>, id: RequestId, method: &[u8]) -> Self {
+    pub(crate) fn new(desk: Desk<'w>, request: &Request<'_>) -> Self {
         desk.head.clear(200);
         Self {
             desk,
-            id,
+            id: request.id,
             stage: Stage::Head,
-            bodyless: method == b"HEAD",
+            bodyless: request.method == b"HEAD",
+            is_handshake: request.is_websocket_handshake(),
             sent: 0,
             credit_to: app_proto::WINDOW,
         }
@@ -148,6 +170,27 @@ impl<'w> Response<'w> {
     /// As [`Self::write`].
     pub fn finish(&mut self) -> Result<(), WriteError> {
         self.send(b"", true)
+    }
+
+    /// Accepts a WebSocket handshake, with the fields added so far. The answer is complete by that,
+    /// and a session has begun.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; it can still be answered in another way.
+    pub fn accept(&mut self) -> Result<SessionId, AcceptError> {
+        if !self.is_handshake {
+            return Err(AcceptError::NoHandshake);
+        }
+        if self.stage != Stage::Head {
+            return Err(AcceptError::Started);
+        }
+        self.desk.head.status = 101;
+        let mut record = self.record(ResponseKind::Upgrade, true);
+        record.last = false;
+        let fixed = self.desk.head.fixed();
+        push(&mut self.desk, record, Payload::Head(&fixed, &[]))?;
+        self.stage = Stage::Complete;
+        Ok(self.desk.sessions.add(self.desk.channel_number, self.id))
     }
 
     /// Says that the application failed: the client gets an error page if the head was not sent,
@@ -214,7 +257,8 @@ impl<'w> Response<'w> {
     fn wait_for_credit(&mut self) -> Result<u64, WriteError> {
         let (id, sent) = (self.id, self.sent);
         self.desk.channel.want_credit(id, true);
-        let waited = wait(&mut self.desk, |channel| {
+        let Desk { channel, events, pause, .. } = &mut self.desk;
+        let waited = wait(channel, events, *pause, |channel| {
             Ok(channel.credit(id, sent) > 0 || channel.is_cancelled(id))
         });
         self.desk.channel.want_credit(id, false);
@@ -226,9 +270,7 @@ impl<'w> Response<'w> {
     }
 
     fn push_head(&mut self, body: &[u8], last: bool) -> Result<(), WriteError> {
-        // The texts are part of a head that is smaller than RESPONSE_HEAD_MAX.
-        let texts_len = u32::try_from(self.desk.head.texts.len()).unwrap_or(u32::MAX);
-        let fixed = head_fixed(self.desk.head.status, self.desk.head.count, texts_len);
+        let fixed = self.desk.head.fixed();
         let record = self.record(ResponseKind::Head, last);
         push(&mut self.desk, record, Payload::Head(&fixed, body))?;
         self.stage = if last { Stage::Complete } else { Stage::Body };
@@ -284,7 +326,8 @@ fn push(
             Payload::Plain(parts) => parts.iter().map(|part| part.len()).sum(),
         };
         desk.channel.want_room(true);
-        let waited = wait(desk, |channel| Ok(channel.room()? >= len.next_multiple_of(8)));
+        let Desk { channel, events, pause, .. } = desk;
+        let waited = wait(channel, events, *pause, |channel| channel.fits(len));
         desk.channel.want_room(false);
         waited?;
     }
@@ -306,22 +349,24 @@ fn try_push(
 
 /// Sleeps until the channel is ready, as far as `ready` says. What the doorbell carries meanwhile
 /// is kept for later: the request that is being served comes first.
-fn wait(
-    desk: &mut Desk<'_>,
+pub(crate) fn wait(
+    channel: &mut WorkerChannel,
+    events: &mut Vec<WorkerEvent>,
+    pause: Pause,
     ready: impl Fn(&WorkerChannel) -> Result<bool, ChannelError>,
 ) -> Result<(), ChannelError> {
     loop {
         // The router rings once for each announcement, so every round makes a new one.
-        desk.channel.fall_asleep();
-        let done = ready(desk.channel)?;
+        channel.fall_asleep();
+        let done = ready(channel)?;
         let mut polled = Ok(0);
         if !done {
-            let doorbell = desk.channel.doorbell();
-            (desk.pause)(&mut || {
+            let doorbell = channel.doorbell();
+            pause(&mut || {
                 polled = sys::poll::poll(&mut [PollFd::new(&doorbell, PollFlags::IN)], None);
             });
         }
-        desk.channel.wake_up();
+        channel.wake_up();
         match polled {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -330,8 +375,8 @@ fn wait(
         if done {
             return Ok(());
         }
-        while desk.channel.receive(desk.events)? {}
-        if desk.channel.is_detached() {
+        while channel.receive(events)? {}
+        if channel.is_detached() {
             // Not while a request is being served: nobody would ever say that there is room.
             return Err(ChannelError::HungUp);
         }
@@ -344,6 +389,12 @@ impl HeadBuffer {
         self.count = 0;
         self.lengths.clear();
         self.texts.clear();
+    }
+
+    fn fixed(&self) -> [u8; HEAD_FIXED_LEN] {
+        // The texts are part of a head that is smaller than RESPONSE_HEAD_MAX.
+        let texts_len = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        head_fixed(self.status, self.count, texts_len)
     }
 
     /// Bytes of the head's payload.

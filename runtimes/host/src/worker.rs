@@ -1,6 +1,7 @@
-//! A worker: takes requests from its channels, one at a time, and has the language serve them.
+//! A worker: takes requests from its channels, one at a time, and has the language serve them; and
+//! between two of them what there is of its sessions.
 
-mod channels;
+pub(crate) mod channels;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -13,8 +14,9 @@ use sys::termination::Termination;
 
 use crate::body::FileBuffer;
 use crate::response::{Desk, HeadBuffer};
+use crate::session::Table;
 use crate::worker::channels::Channels;
-use crate::{Application, Language, LoadFailed, Next, RequestBody, Response};
+use crate::{Application, Language, LoadFailed, Next, RequestBody, Response, Sessions};
 
 /// How often a busy worker looks at its doorbells. An idle one looks whenever they ring.
 const DOORBELL_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,6 +49,7 @@ enum End {
 struct Worker<'l, L> {
     language: &'l mut L,
     channels: Channels,
+    sessions: Table,
     termination: Termination,
     own_stderr: bool,
     requests_left: u64,
@@ -109,6 +112,7 @@ fn serve<L: Language>(
     let mut worker = Worker {
         language,
         channels: list,
+        sessions: Table::default(),
         termination,
         own_stderr,
         requests_left: application.limits.requests.unwrap_or(u64::MAX),
@@ -119,7 +123,9 @@ fn serve<L: Language>(
         head: HeadBuffer::default(),
         file: FileBuffer::default(),
     };
-    Ok(worker.work().unwrap_or_else(|error| lost(&error)))
+    let end = worker.work().unwrap_or_else(|error| lost(&error));
+    worker.sessions().close_all();
+    Ok(end)
 }
 
 /// The end of a worker whose channel is of no further use. That the router hung up is no news: it
@@ -139,6 +145,17 @@ impl<L: Language> Worker<'_, L> {
             if let Some(end) = self.look_at_events()? {
                 return Ok(end);
             }
+            let has_more = self.sessions.turn(&mut self.channels)?;
+            while let Some((id, news)) = self.sessions.take_news() {
+                let mut sessions = Sessions {
+                    table: &mut self.sessions,
+                    channels: &mut self.channels,
+                    pause: L::pause,
+                };
+                if let Next::Exit(code) = self.language.session(id, news, &mut sessions) {
+                    return Ok(End::Code(code));
+                }
+            }
             if let Some((at, claimed)) = self.channels.claim(&mut self.record)? {
                 if !busy {
                     busy = true;
@@ -156,7 +173,10 @@ impl<L: Language> Worker<'_, L> {
                 busy = false;
                 self.channels.set_busy(0);
             }
-            self.channels.sleep(&self.termination, L::pause)?;
+            if has_more {
+                continue;
+            }
+            self.channels.sleep(&self.termination, L::pause, &self.sessions)?;
             self.clock = Instant::now();
             self.doorbells_looked_at = self.clock;
         }
@@ -169,10 +189,18 @@ impl<L: Language> Worker<'_, L> {
             None => RequestBody::of_record(request.body),
             Some(file) => RequestBody::of_file(File::from(file), request.body_len, &mut self.file),
         };
+        let channel_number = self.channels.number(at);
         let (channel, events) = self.channels.borrow(at);
-        let desk =
-            Desk { channel, events, head: &mut self.head, clock: &mut self.clock, pause: L::pause };
-        let response = Response::new(desk, claimed.id, request.method);
+        let desk = Desk {
+            channel,
+            events,
+            head: &mut self.head,
+            clock: &mut self.clock,
+            pause: L::pause,
+            sessions: &mut self.sessions,
+            channel_number,
+        };
+        let response = Response::new(desk, &request);
         let next = self.language.serve(&request, body, response);
         if let Next::Exit(code) = next {
             return Ok(Some(End::Code(code)));
@@ -189,6 +217,11 @@ impl<L: Language> Worker<'_, L> {
             self.channels.receive()?;
         }
         Ok(None)
+    }
+
+    fn sessions(&mut self) -> Sessions<'_> {
+        let (table, channels) = (&mut self.sessions, &mut self.channels);
+        Sessions { table, channels, pause: L::pause }
     }
 
     /// Does what the doorbells asked for.

@@ -6,6 +6,8 @@ mod stage;
 
 #[path = "host/channels.rs"]
 mod channels;
+#[path = "host/sessions.rs"]
+mod sessions;
 #[path = "host/set_up.rs"]
 mod set_up;
 #[path = "host/stop.rs"]

@@ -49,3 +49,4 @@ mod statics;
 mod survival;
 mod unitctl;
 mod unitctl_terminal;
+mod websocket;

@@ -1,5 +1,7 @@
 //! One dispatcher over real channels, its workers played by the tests.
 
+mod sessions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, Waker};
@@ -260,7 +262,7 @@ impl Client {
                         return Some(true);
                     }
                 }
-                Event::File { .. } => panic!("no file was sent"),
+                Event::File { .. } | Event::Upgrade { .. } => panic!("none was sent"),
                 Event::Failed(_) => return Some(false),
             }
         }
@@ -274,9 +276,13 @@ impl Client {
 }
 
 fn record(number: u64) -> Vec<u8> {
+    record_with(number, 0)
+}
+
+fn record_with(number: u64, flags: u32) -> Vec<u8> {
     let path = number.to_string().into_bytes();
     let parts = RequestParts {
-        flags: 0,
+        flags,
         target_index: 0,
         minor_version: 1,
         method: b"GET",
@@ -809,7 +815,9 @@ fn files_and_bytes_of_an_answer_keep_their_order() {
                 assert!(!last);
                 seen.push(format!("{offset}+{len}"));
             }
-            Poll::Ready(Event::Failed(_)) | Poll::Pending => panic!("cut after {seen:?}"),
+            Poll::Ready(Event::Failed(_) | Event::Upgrade { .. }) | Poll::Pending => {
+                panic!("cut after {seen:?}")
+            }
         }
     }
     // The first say() sent the head with the number in it.

@@ -8,12 +8,16 @@ use sys::poll::{PollFd, PollFlags};
 use sys::termination::Termination;
 
 use crate::response::Pause;
+use crate::session::Table;
 use crate::worker::{map, say_ready};
 
 /// All channels of a worker.
 #[derive(Debug)]
 pub(crate) struct Channels {
     list: Vec<WorkerChannel>,
+    /// The number of each; sessions know theirs by it, whichever others come and go.
+    numbers: Vec<u32>,
+    next_number: u32,
     /// The channel that is looked at first the next time.
     next: usize,
     events: Vec<WorkerEvent>,
@@ -21,11 +25,14 @@ pub(crate) struct Channels {
 
 impl Channels {
     pub(crate) fn open(first: [OwnedFd; 3]) -> Result<Self, ChannelError> {
-        Ok(Self { list: vec![map(first)?], next: 0, events: Vec::new() })
+        let (list, numbers) = (vec![map(first)?], vec![0]);
+        Ok(Self { list, numbers, next_number: 1, next: 0, events: Vec::new() })
     }
 
     pub(crate) fn attach(&mut self, fds: [OwnedFd; 3]) -> Result<(), ChannelError> {
         self.list.push(map(fds)?);
+        self.numbers.push(self.next_number);
+        self.next_number += 1;
         Ok(())
     }
 
@@ -82,6 +89,42 @@ impl Channels {
         (&mut self.list[at], &mut self.events)
     }
 
+    /// The number of the channel at this place.
+    pub(crate) fn number(&self, at: usize) -> u32 {
+        self.numbers[at]
+    }
+
+    /// The channel of this number, if the router has not ended it, and the place for what its
+    /// doorbell carries.
+    pub(crate) fn numbered(
+        &mut self,
+        number: u32,
+    ) -> Option<(&mut WorkerChannel, &mut Vec<WorkerEvent>)> {
+        let at = self.numbers.iter().position(|known| *known == number)?;
+        Some((&mut self.list[at], &mut self.events))
+    }
+
+    /// All of them, with their numbers.
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = (u32, &mut WorkerChannel)> {
+        self.numbers.iter().copied().zip(&mut self.list)
+    }
+
+    fn has_work(&self, sessions: &Table) -> bool {
+        let numbered = || self.numbers.iter().copied().zip(&self.list);
+        let has_records =
+            |channel: &WorkerChannel| channel.has_requests() || channel.has_session_records();
+        self.list.iter().any(has_records) || sessions.has_work(numbered)
+    }
+
+    /// Says on every channel whether a session waits for room there.
+    fn want_room(&self, sessions: &Table, wanted: bool) {
+        for (number, channel) in self.numbers.iter().zip(&self.list) {
+            if sessions.is_stuck(*number) {
+                channel.want_room(wanted);
+            }
+        }
+    }
+
     pub(crate) fn set_busy(&self, requests: u32) {
         for channel in &self.list {
             channel.set_busy(requests);
@@ -95,6 +138,9 @@ impl Channels {
             while channel.receive(&mut self.events)? {}
         }
         if self.list.iter().any(WorkerChannel::is_detached) {
+            let stays: Vec<bool> = self.list.iter().map(|channel| !channel.is_detached()).collect();
+            let mut flags = stays.iter();
+            self.numbers.retain(|_| flags.next().copied().unwrap_or(false));
             self.list.retain(|channel| !channel.is_detached());
             self.next = 0;
         }
@@ -113,18 +159,21 @@ impl Channels {
         &mut self,
         termination: &Termination,
         pause: Pause,
+        sessions: &Table,
     ) -> Result<(), ChannelError> {
+        self.want_room(sessions, true);
         for channel in &self.list {
             channel.fall_asleep();
         }
         // What was pushed before the announcement was seen rings no bell.
         let mut slept = Ok(());
-        if !self.list.iter().any(WorkerChannel::has_requests) && !termination.is_requested() {
+        if !self.has_work(sessions) && !termination.is_requested() {
             pause(&mut || slept = poll(&self.list, termination));
         }
         for channel in &self.list {
             channel.wake_up();
         }
+        self.want_room(sessions, false);
         slept?;
         self.receive()
     }

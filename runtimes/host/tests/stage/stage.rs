@@ -486,6 +486,7 @@ impl Worker {
             }
             ResponseKind::File => panic!("no file was expected"),
             ResponseKind::Failed => answer.failed = true,
+            ResponseKind::Upgrade | ResponseKind::Taken => panic!("{record:?} to a request"),
         }
         if record.last {
             channel.finish(id);
