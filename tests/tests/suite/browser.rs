@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use blackbox::{Browser, Unitd, skip};
+use blackbox::websocket::echo_application;
+use blackbox::{Browser, Place, Unitd, skip};
 use serde_json::json;
 
 /// A sound of 16-bit samples in two channels: long enough that no browser fetches all of it ahead.
@@ -115,5 +116,61 @@ fn a_medium_is_played_from_its_middle() {
         starts.max().filter(|&start| start > 0)
     });
     assert!(from > len / 2, "the browser began at {from} of {len}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_page_talks_to_an_application_over_a_websocket() {
+    let browser = match Browser::start() {
+        Ok(browser) => browser,
+        Err(missing) => skip!("{missing}"),
+    };
+    let runtime = Path::new(env!("CARGO_BIN_EXE_echo-runtime"));
+    let unitd = Place::new().with_echo_runtime(runtime).start();
+    let port = unitd.port();
+    unitd.write("www/index.html", "<!doctype html><title>Echo</title>");
+    unitd.configure(&json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "routes" } },
+        "routes": [
+            { "match": { "uri": "/echo" }, "action": { "pass": "applications/app" } },
+            { "match": { "uri": "/favicon.ico" }, "action": { "return": 204 } },
+            { "action": { "share": format!("{}$uri", unitd.text_path("www")) } },
+        ],
+        "applications": { "app": echo_application() },
+    }));
+    browser.go(&format!("http://127.0.0.1:{port}/"));
+    let said = browser.run(
+        "const socket = new WebSocket(`ws://${location.host}/echo`, ['chat', 'other']);
+         const event = name => new Promise((resolve, reject) => {
+             socket.addEventListener(name, resolve, { once: true });
+             socket.addEventListener('error', () => reject('an error'), { once: true });
+         });
+         await event('open');
+         socket.binaryType = 'arraybuffer';
+         const heard = [];
+         for (const message of ['', 'Grüße', 'x'.repeat(70000)]) {
+             const answer = event('message');
+             socket.send(message);
+             heard.push((await answer).data === message);
+         }
+         const sent = crypto.getRandomValues(new Uint8Array(65536));
+         const answer = event('message');
+         socket.send(sent);
+         const echoed = new Uint8Array((await answer).data);
+         heard.push(echoed.length === sent.length && echoed.every((octet, at) => octet === sent[at]));
+         const closed = event('close');
+         socket.close(4000, 'enough');
+         const { code, wasClean } = await closed;
+         return { protocol: socket.protocol, heard, code, wasClean };",
+    );
+    assert_eq!(
+        said,
+        json!({
+            "protocol": "chat",
+            "heard": [true, true, true, true],
+            "code": 4000,
+            "wasClean": true,
+        })
+    );
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
