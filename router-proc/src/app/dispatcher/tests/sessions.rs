@@ -485,7 +485,7 @@ fn play_sessions(seed: u64, steps: usize) {
             _ => {}
         }
         stage.event_loop.drain();
-        clients.retain_mut(|client| look_at(client));
+        clients.retain_mut(look_at);
         assert!(workers.iter().all(|worker| !stage.is_lost(*worker)), "an honest worker");
         stage.check();
     }
