@@ -178,9 +178,9 @@ fn a_worker_that_ends_says_goodbye_in_its_sessions() {
             _ => panic!("{record:?}"),
         }
     }
-    ended.sort_by_key(|id| id.slot);
+    ended.sort_by_key(|id| (id.slot, id.generation));
     let mut ids = ids;
-    ids.sort_by_key(|id| id.slot);
+    ids.sort_by_key(|id| (id.slot, id.generation));
     assert_eq!(ended, ids);
     assert_eq!(stage.wait_for_exit(&worker).worker, worker.id);
 }
