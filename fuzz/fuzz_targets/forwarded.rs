@@ -55,8 +55,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         }
     }
     // What stands on the left of an address was written by somebody that nobody trusts.
-    if let (Some(alone), Some(behind)) =
-        (head(b"X: 192.0.2.1"), head(&[&value[..], b", 192.0.2.1"].concat()))
+    if !bytes.contains(&b'\n')
+        && let (Some(alone), Some(behind)) =
+            (head(b"X: 192.0.2.1"), head(&[&value[..], b", 192.0.2.1"].concat()))
     {
         assert_eq!(origin(0, &alone).peer, origin(0, &behind).peer);
         assert_eq!(origin(1, &alone).peer, origin(1, &behind).peer);

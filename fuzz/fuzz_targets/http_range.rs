@@ -5,7 +5,8 @@ use router_proc::http::range::{Multipart, Part, RANGES_MAX, Selection, select};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&len, range)) = bytes.split_first_chunk::<8>() else { return };
-    let len = u64::from_le_bytes(len);
+    // No file is longer than a signed number tells.
+    let len = u64::from_le_bytes(len) >> 1;
     // A short file is met by more of the ranges.
     for len in [len, len % 1000, 0] {
         let end = |part: &Part| part.offset.checked_add(part.len).expect("lies in the file");

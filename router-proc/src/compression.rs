@@ -12,6 +12,7 @@ mod pool;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use conf::{Compressor, ContentEncoding, MatchError, PatternSet};
 
@@ -31,6 +32,8 @@ pub struct Compression {
     offered: Vec<ContentEncoding>,
     tmp_dir: PathBuf,
     files: EncodedFiles,
+    /// Whether the file that was to be encoded last was not.
+    fails: AtomicBool,
 }
 
 /// What becomes of a response.
@@ -70,6 +73,7 @@ impl Compression {
             offered: conf.compressors.iter().map(|compressor| compressor.encoding).collect(),
             tmp_dir: tmp_dir.to_owned(),
             files: EncodedFiles::default(),
+            fails: AtomicBool::new(false),
         })
     }
 
@@ -87,7 +91,9 @@ impl Compression {
         })
     }
 
-    /// A file, encoded. Only those that were changed lately are encoded for each request.
+    /// A file, encoded. Only those that were changed lately are encoded for each request. The log
+    /// hears of the first failure in a row: when the disk is full, or descriptors run short, it
+    /// would be one for each request.
     ///
     /// # Errors
     /// When the file cannot be read, or there is no room for what it becomes.
@@ -96,7 +102,16 @@ impl Compression {
         source: BorrowedFd<'_>,
         compressor: &Compressor,
     ) -> Result<Arc<EncodedFile>, EncodeFileError> {
-        self.files.get(source, compressor, &self.tmp_dir).await
+        let encoded = self.files.get(source, compressor, &self.tmp_dir).await;
+        match &encoded {
+            Ok(_) => self.fails.store(false, Ordering::Relaxed),
+            Err(error) => {
+                if !self.fails.swap(true, Ordering::Relaxed) {
+                    unit_log::alert!("cannot compress files: {error}");
+                }
+            }
+        }
+        encoded
     }
 
     /// What the log is told about levels that the encodings do not have.

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
@@ -19,26 +19,74 @@ const RESERVE_DIVISOR: u64 = 8;
 const RESERVE_MIN: u64 = 16;
 const RESERVE_MAX: u64 = 256;
 
-/// The first number of the reserve.
-static FIRST_RESERVED: AtomicU64 = AtomicU64::new(u64::MAX);
+/// The reserve of this process.
+static RESERVE: Reserve = Reserve::none();
+
+/// The last descriptors, and whether they are kept.
+#[derive(Debug)]
+struct Reserve {
+    /// The first number of it.
+    first: AtomicU64,
+    /// How many there are.
+    len: AtomicU64,
+    /// There are fewer connections than that. Then it is not they who use the descriptors up, and
+    /// something has to be served with what is left.
+    is_open: AtomicBool,
+}
+
+impl Reserve {
+    const fn none() -> Self {
+        Self {
+            first: AtomicU64::new(u64::MAX),
+            len: AtomicU64::new(0),
+            is_open: AtomicBool::new(true),
+        }
+    }
+
+    /// Sets it up for a process that may have `limit` descriptors.
+    fn fit(&self, limit: u64) {
+        let len = (limit / RESERVE_DIVISOR).clamp(RESERVE_MIN, RESERVE_MAX);
+        self.len.store(len, Ordering::Relaxed);
+        self.first.store(limit.saturating_sub(len), Ordering::Relaxed);
+    }
+
+    /// So many connections are open.
+    fn open_for(&self, connections: u64) {
+        self.is_open.store(connections < self.len.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn holds(&self, number: u64) -> bool {
+        number >= self.first.load(Ordering::Relaxed)
+    }
+
+    fn keeps(&self, number: u64) -> bool {
+        self.holds(number) && !self.is_open.load(Ordering::Relaxed)
+    }
+}
 
 /// Reads how many descriptors there may be. That can be changed from outside at any time.
 pub(crate) fn read_limit() {
-    let limit = sys::process::descriptor_limit().unwrap_or(u64::MAX);
-    FIRST_RESERVED.store(first_reserved(limit), Ordering::Relaxed);
+    RESERVE.fit(sys::process::descriptor_limit().unwrap_or(u64::MAX));
 }
 
-/// Where the reserve begins when there may be `limit` descriptors.
-fn first_reserved(limit: u64) -> u64 {
-    let reserve = (limit / RESERVE_DIVISOR).clamp(RESERVE_MIN, RESERVE_MAX);
-    limit.saturating_sub(reserve)
+/// So many connections are open. To be told now and then, and when [`is_near_the_end`].
+pub(crate) fn note_connections(count: u64) {
+    RESERVE.open_for(count);
+}
+
+/// Whether this descriptor is one of the last.
+pub(crate) fn is_near_the_end(fd: impl AsFd) -> bool {
+    RESERVE.holds(number(fd))
 }
 
 /// Whether this descriptor is one of the last, which connections and files leave to the control
 /// thread.
 pub(crate) fn is_reserved(fd: impl AsFd) -> bool {
-    let number = u64::try_from(fd.as_fd().as_raw_fd()).unwrap_or(u64::MAX);
-    number >= FIRST_RESERVED.load(Ordering::Relaxed)
+    RESERVE.keeps(number(fd))
+}
+
+fn number(fd: impl AsFd) -> u64 {
+    u64::try_from(fd.as_fd().as_raw_fd()).unwrap_or(u64::MAX)
 }
 
 /// Whether closing something would help, and trying again at once would not.
@@ -81,12 +129,29 @@ mod tests {
 
     #[test]
     fn a_part_of_the_descriptors_is_reserved_within_bounds() {
+        let reserve = Reserve::none();
+        assert!(!reserve.keeps(1 << 40));
         for (limit, first) in
             [(8, 0), (64, 48), (256, 224), (1024, 896), (1 << 20, (1 << 20) - 256)]
         {
-            assert_eq!(first_reserved(limit), first, "of {limit}");
+            reserve.fit(limit);
+            reserve.open_for(1 << 30);
+            assert!(reserve.keeps(first), "of {limit}");
+            assert!(first == 0 || !reserve.keeps(first - 1), "of {limit}");
         }
-        assert_eq!(first_reserved(u64::MAX), u64::MAX - RESERVE_MAX);
+        reserve.fit(u64::MAX);
+        assert!(!reserve.keeps(1 << 40));
+    }
+
+    /// Channels of workers alone may take more than is left besides the reserve.
+    #[test]
+    fn the_reserve_is_open_to_the_first_connections() {
+        let reserve = Reserve::none();
+        reserve.fit(1024);
+        reserve.open_for(127);
+        assert!(reserve.holds(900) && !reserve.keeps(900));
+        reserve.open_for(128);
+        assert!(reserve.keeps(900));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::text::Text;
 const LEN_MIN: usize = 2;
 
 /// More texts cost more than they save.
-const TEXTS_MAX: usize = 64;
+const TEXTS_MAX: usize = 16;
 
 /// One of some texts is in every subject that matches a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,6 +59,10 @@ impl<'f> Representation<'f> {
 
     /// Decides what to send of it; ranges are not cut out of what is still to be encoded.
     fn answer(&self, request: &RequestHead, now: i64, choice: Choice<'_>) -> Answer {
+        // Preconditions are for what would succeed (RFC 9110, 13.2.1); this is going to be 406.
+        if choice == Choice::NotAcceptable {
+            return Answer::Whole;
+        }
         let validators = Validators {
             etag: self.etag.as_bytes(),
             last_modified: u64::try_from(self.file.mtime).unwrap_or(0),

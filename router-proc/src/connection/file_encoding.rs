@@ -83,10 +83,9 @@ impl Connection {
         }
         match Box::pin(compression.encoded_file(reply.representation.octets, compressor)).await {
             Ok(made) => Ok(Some(Encoded { source: Source::Made(made), encoding })),
-            Err(error) => {
-                unit_log::alert!(conn = self.number, "cannot compress a file: {error}");
-                if or_identity { Ok(None) } else { Err(500) }
-            }
+            // The log knows of it.
+            Err(_) if or_identity => Ok(None),
+            Err(_) => Err(500),
         }
     }
 }

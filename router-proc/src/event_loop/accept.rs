@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, spawn_local};
 use super::thread::{Peer, keep};
 use super::{Command, EventLoop};
 use crate::connection::{Stream, next_number};
-use crate::shortage::{is_reserved, is_shortage};
+use crate::shortage::is_shortage;
 use crate::snapshot::ListenerId;
 
 /// A loop this busy, in thousandths of its time, gives connections away.
@@ -118,7 +118,7 @@ pub(super) fn listen(
                 Ok(stream) => {
                     event_loop.counters.accepted.increment();
                     event_loop.counters.idle.increment();
-                    let is_last = is_reserved(stream.as_fd());
+                    let is_last = event_loop.is_last_connection(stream.as_fd());
                     place(&event_loop, stream, id);
                     if is_last {
                         wait_for_descriptors(&event_loop, None).await;

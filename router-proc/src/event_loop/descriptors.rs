@@ -2,6 +2,7 @@
 //! same.
 
 use std::cell::Cell;
+use std::os::fd::BorrowedFd;
 
 use super::EventLoop;
 use crate::shortage;
@@ -48,14 +49,31 @@ impl EventLoop {
         files + self.timers.expire_idle(SHED.saturating_sub(files))
     }
 
+    /// Whether a new connection has taken one of the last descriptors, which connections leave alone
+    /// where there are many of them.
+    pub(super) fn is_last_connection(&self, connection: BorrowedFd<'_>) -> bool {
+        if !shortage::is_near_the_end(connection) {
+            return false;
+        }
+        self.note_connections();
+        shortage::is_reserved(connection)
+    }
+
+    fn note_connections(&self) {
+        let held = self.peers.load().iter().map(|peer| peer.counters.held.get()).sum();
+        shortage::note_connections(held);
+    }
+
     /// Whether there are descriptors for connections again.
     pub(super) fn has_descriptors(&self) -> bool {
+        self.note_connections();
         sys::fd::duplicate(self.page.fd()).is_ok_and(|probe| !shortage::is_reserved(&probe))
     }
 
     /// Looks after the limit and the end of a shortage, now and then.
     pub(super) fn look_at_descriptors(&self) {
         shortage::read_limit();
+        self.note_connections();
         if let Some(times) = self.shortage.end(self.now_ms()) {
             unit_log::notice!("new connections are accepted again, after {times} pauses");
         }

@@ -16,6 +16,10 @@ use conf::{Literal, Match, Matcher, Pattern, PatternSet, Template, Text};
 /// With fewer steps that have keys, trying all is cheaper.
 const KEYED_STEPS_MIN: usize = 8;
 
+/// How many texts are looked for in hosts or in paths: the automaton for more would take more room
+/// than the routes themselves.
+const PARTS_MAX: usize = 100_000;
+
 /// How many lists a request merges: more occur only where that many configured beginnings of paths
 /// are beginnings of one another.
 const LISTS_MAX: usize = 16;
@@ -284,6 +288,9 @@ impl PartTable {
     fn finish(&mut self) -> Option<()> {
         self.places = HashMap::new();
         let texts = std::mem::take(&mut self.texts);
+        if texts.len() > PARTS_MAX {
+            return None;
+        }
         if !texts.is_empty() {
             self.automaton = Some(AhoCorasick::new(&texts).ok()?);
         }

@@ -1,6 +1,7 @@
 //! The router as main, controller, prototypes and clients see it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access_log;
 mod applications;
 mod apply;
 mod client;

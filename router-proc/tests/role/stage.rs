@@ -3,9 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +15,9 @@ use std::time::Duration;
 use port_proto::{
     CommitConfig, ConfigStage, ControllerToRouter, Generation, GetStatus, Identity, KeepListeners,
     ListenAddress, ListenerErrorClass, ListenerOpened, ListenerRefusal, MainToRouter, Module,
-    NewPeer, OpenListener, Pid, PrepareConfig, PrototypeStarted, Quit, Refusal, Role,
-    RouterToController, RouterToMain, SetUpRouter, StartPrototype, Status, StreamId, WithFds,
+    NewPeer, OpenAccessLog, OpenListener, Pid, PrepareConfig, PrototypeStarted, Quit, Refusal,
+    ReopenLog, Role, RouterToController, RouterToMain, SetUpRouter, StartPrototype, Status,
+    StreamId, WithFds,
 };
 use router_proc::control::RouterError;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -39,6 +42,10 @@ pub(crate) struct Main {
     pub(crate) refuse_listener: RefCell<Option<&'static str>>,
     /// What the requests for prototypes are refused with.
     pub(crate) refuse_prototype: RefCell<Option<&'static str>>,
+    /// Access logs opened.
+    pub(crate) logs_opened: Cell<u32>,
+    /// The next access log gets this name as soon as it is opened, and is to be reopened.
+    pub(crate) rotate_at_open: Cell<Option<PathBuf>>,
     /// Prototypes started.
     pub(crate) prototypes: Cell<u32>,
     /// Prototypes that have ended.
@@ -221,6 +228,13 @@ impl Stage {
     }
 }
 
+/// Says that the logs were renamed. The one of this process stays what it is.
+fn reopen_log(port: &MainPort) {
+    let log = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+    let message = WithFds { body: ReopenLog, fds: [log] };
+    port.send(MainToRouter::ReopenLog(message)).unwrap();
+}
+
 async fn new_controller(port: &MainPort, generation: u32) -> ControllerPort {
     let (near, far) = port_io::bootstrap::pair().unwrap();
     let me = identity(Role::Controller, generation);
@@ -276,7 +290,17 @@ impl Main {
                 // The router may have gone meanwhile.
                 let _ = port.answer::<StartPrototype>(stream, started);
             }
-            RouterToMain::OpenAccessLog(_) => panic!("no access log is configured"),
+            RouterToMain::OpenAccessLog(OpenAccessLog { path }) => {
+                self.logs_opened.set(self.logs_opened.get() + 1);
+                let file = File::options().append(true).create(true).open(&path);
+                let file = file.map(|file| WithFds { body: (), fds: [file.into()] });
+                let file = file.map_err(|error| Refusal::new(error.to_string()));
+                port.answer::<OpenAccessLog>(stream, file).unwrap();
+                if let Some(renamed) = self.rotate_at_open.take() {
+                    std::fs::rename(path, renamed).unwrap();
+                    reopen_log(port);
+                }
+            }
             RouterToMain::OpenUpload(_) => panic!("no certificate is configured"),
         }
     }

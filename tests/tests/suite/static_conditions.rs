@@ -159,6 +159,22 @@ fn a_client_of_http_1_0_is_told_as_well() {
     connection.expect_close();
 }
 
+/// What is going to be refused for another reason has no preconditions either.
+#[test]
+fn a_representation_that_is_not_acceptable_has_no_preconditions() {
+    let (unitd, port) = sharing(&json!({}));
+    let compression = json!({ "compressors": [{ "encoding": "gzip" }] });
+    unitd
+        .put("/config/settings", json!({ "http": { "compression": compression } }))
+        .expect_success();
+    let mut connection = Connection::tcp(port);
+    for condition in ["If-None-Match: *", "If-Match: \"x\"", "Range: bytes=10-"] {
+        let fields = ["Accept-Encoding: identity;q=0", condition];
+        let response = connection.ask(&request("GET", "/file.txt", &fields, b""));
+        assert_eq!(response.status, 406, "{condition}");
+    }
+}
+
 /// A fallback answers for what is not there, not for what the client has or does not want.
 #[test]
 fn the_fallback_is_for_missing_files_only() {
