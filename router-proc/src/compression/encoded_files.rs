@@ -1,7 +1,8 @@
 //! Files that were encoded lately, so that the next requests for them need not wait.
 //!
 //! Whoever asks first has a file encoded; the others wait for that. What is kept is told apart by
-//! what tells one version of a file from another, as `make` does: device, inode, time and length.
+//! what tells one version of a file from another: device, inode, times and length. Of the times
+//! `ctime` alone cannot be set by whoever may write to the file.
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
@@ -45,6 +46,7 @@ struct Version {
     device: u64,
     inode: u64,
     mtime: (i64, i64),
+    ctime: (i64, i64),
     len: u64,
     encoding: &'static str,
 }
@@ -89,6 +91,7 @@ impl Version {
             device: stat.st_dev,
             inode: stat.st_ino,
             mtime: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            ctime: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
             len,
             encoding: encoding.name(),
         }
@@ -136,8 +139,8 @@ impl Slot {
 fn is_settled(stat: &Stat) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    // The change of an inode cannot be set back, as its time of modification can.
-    now.saturating_sub(stat.st_mtime.max(stat.st_ctime)) >= SETTLED_AFTER
+    // Every change shows in it; `mtime` may be set to anything, the future as well.
+    now.saturating_sub(stat.st_ctime) >= SETTLED_AFTER
 }
 
 #[cfg(test)]

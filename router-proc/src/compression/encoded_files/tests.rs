@@ -25,12 +25,17 @@ fn version_of(file: &File) -> Version {
 fn settled_file(text: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(text).unwrap();
+    settle(&file);
+    file
+}
+
+/// Waits until the file has been left alone for long enough.
+fn settle(file: &File) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !is_settled(&fstat(&file).unwrap()) {
+    while !is_settled(&fstat(file).unwrap()) {
         assert!(std::time::Instant::now() < deadline, "never settled");
         std::thread::sleep(Duration::from_millis(50));
     }
-    file
 }
 
 fn get(files: &EncodedFiles, file: &File) -> Result<Arc<EncodedFile>, EncodeFileError> {
@@ -50,6 +55,29 @@ fn a_file_that_stays_as_it_is_is_encoded_once() {
     let changed = get(&files, &file).unwrap();
     assert!(!Arc::ptr_eq(&first, &changed));
     assert!(!Arc::ptr_eq(&changed, &get(&files, &file).unwrap()), "it may change unnoticed");
+}
+
+#[test]
+fn one_written_over_is_another_though_its_time_was_set_back() {
+    use std::os::unix::fs::FileExt;
+    let files = EncodedFiles::default();
+    let file = settled_file(&text(1, 5000));
+    let time = file.metadata().unwrap().modified().unwrap();
+    let first = get(&files, &file).unwrap();
+    file.write_all_at(&text(2, 5000), 0).unwrap();
+    file.set_modified(time).unwrap();
+    settle(&file);
+    assert!(!Arc::ptr_eq(&first, &get(&files, &file).unwrap()));
+}
+
+#[test]
+fn a_time_in_the_future_keeps_nothing_from_being_kept() {
+    let files = EncodedFiles::default();
+    let file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut &file, b"text").unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(100_000)).unwrap();
+    settle(&file);
+    assert!(Arc::ptr_eq(&get(&files, &file).unwrap(), &get(&files, &file).unwrap()));
 }
 
 #[test]
