@@ -119,12 +119,13 @@ impl Kept {
             self.slots.remove(&version);
         }
         loop {
-            let len: u64 = self.slots.values().map(Slot::len).sum();
-            if self.slots.len() <= KEPT_MAX && len <= KEPT_LEN_MAX {
+            let done = || self.slots.iter().filter(|(_, slot)| slot.cell.get().is_some());
+            let len: u64 = done().map(|(_, slot)| slot.len()).sum();
+            // What is under way cannot go, so it is nothing to make room for.
+            if done().count() <= KEPT_MAX && len <= KEPT_LEN_MAX {
                 return;
             }
-            let done = self.slots.iter().filter(|(_, slot)| slot.cell.get().is_some());
-            let Some((&oldest, _)) = done.min_by_key(|(_, slot)| slot.last_use) else { return };
+            let Some((&oldest, _)) = done().min_by_key(|(_, slot)| slot.last_use) else { return };
             self.slots.remove(&oldest);
         }
     }

@@ -137,6 +137,20 @@ fn the_least_lately_used_go_first() {
 }
 
 #[test]
+fn what_is_under_way_drives_out_nothing() {
+    let file = settled_file(b"text");
+    let encoded = get(&EncodedFiles::default(), &file).unwrap();
+    let mut kept = Kept::default();
+    let version = |inode| Version { inode, ..version_of(&file) };
+    for inode in 0..2 * KEPT_MAX as u64 {
+        kept.cell(version(inode));
+    }
+    kept.cell(version(1000)).set(encoded).unwrap();
+    kept.tidy(version(1000));
+    assert!(kept.slots.contains_key(&version(1000)));
+}
+
+#[test]
 fn what_is_kept_is_bounded_in_length() {
     let file = settled_file(b"text");
     let long = |len| {
