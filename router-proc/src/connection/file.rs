@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::file_encoding::choose_encoding;
 use super::respond::{Client, HeaderFailed, Response, edit_fields, next_after};
 use super::write::{SendFailed, WriteFailed};
 use super::{Buffers, Connection, Next};
@@ -132,7 +131,7 @@ impl Connection {
         let mut reply = FileReply { conf, client, representation, action };
         buffers.out.clear();
         buffers.fields.clear();
-        let choice = choose_encoding(&reply, &buffers.head);
+        let choice = self.choose_encoding(&reply, buffers);
         let replied = match representation.answer(&buffers.head, client.times.unix_secs, choice) {
             Answer::Whole => {
                 let encoded = match choice {
