@@ -127,11 +127,16 @@ impl Connection {
         file: &OpenedFile,
         action: Option<ActionRef>,
     ) -> Next {
-        let representation = Representation::identity(file);
-        let mut reply = FileReply { conf, client, representation, action };
+        let identity = Representation::identity(file);
+        let mut reply = FileReply { conf, client, representation: identity, action };
         buffers.out.clear();
         buffers.fields.clear();
         let choice = self.choose_encoding(&reply, buffers);
+        if let Choice::Encode { .. } = choice {
+            // Preconditions are about what is going to be sent.
+            reply.representation.etag = file.etag.weak();
+        }
+        let representation = reply.representation;
         let replied = match representation.answer(&buffers.head, client.times.unix_secs, choice) {
             Answer::Whole => {
                 let encoded = match choice {
@@ -145,9 +150,8 @@ impl Connection {
                         return self.respond_error(conf, buffers, status, Next::Close).await;
                     }
                 };
-                if let Some(encoded) = &encoded {
-                    reply.representation = encoded.represent(file);
-                }
+                reply.representation =
+                    encoded.as_ref().map_or(identity, |encoded| encoded.represent(file));
                 self.send_whole(&reply, buffers).await
             }
             Answer::Part(part) => self.send_part(&reply, buffers, part).await,

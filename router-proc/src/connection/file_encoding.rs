@@ -29,14 +29,15 @@ enum Source {
 }
 
 impl Encoded {
-    /// What is sent for `file`. Its marks stay what they are.
+    /// What is sent for `file`. Its time stays what it is; its tag becomes a weak one, as it is that
+    /// of other octets.
     pub(super) fn represent<'f>(&'f self, file: &'f OpenedFile) -> Representation<'f> {
         let (octets, len) = match &self.source {
             Source::Precompressed(beside) => (beside.file.as_fd(), beside.len),
             Source::Made(made) => (made.octets(), made.encoded_len()),
         };
         let content_encoding = Some(self.encoding.name().as_bytes());
-        Representation { octets, len, etag: file.etag, file, content_encoding }
+        Representation { octets, len, etag: file.etag.weak(), file, content_encoding }
     }
 }
 

@@ -103,6 +103,17 @@ fn expect_encoded(response: &Response, encoding: &str, text: &[u8]) {
     assert_eq!(response.field("Vary"), None);
 }
 
+/// The marks are those of the file as it is, but the tag is weak: these are other octets.
+#[track_caller]
+fn expect_marks(response: &Response, plain: &Response) {
+    for mark in ["Last-Modified", "Content-Type"] {
+        assert_eq!(response.field(mark), plain.field(mark), "{mark}");
+    }
+    let etag = plain.field("ETag").unwrap();
+    assert!(etag.starts_with('"'), "{etag}");
+    assert_eq!(response.field("ETag"), Some(&*format!("W/{etag}")));
+}
+
 /// Sets when a file was changed, in seconds before now.
 fn age(path: &str, seconds: u64) {
     let time = SystemTime::now() - Duration::from_secs(seconds);
@@ -130,9 +141,7 @@ fn files_are_encoded_whole_with_the_marks_they_had() {
                 assert_eq!(response.field("Content-Length"), Some(&*sent));
                 assert_eq!(response.field("Transfer-Encoding"), None);
                 assert_eq!(response.field("Vary"), None);
-                for mark in ["ETag", "Last-Modified", "Content-Type"] {
-                    assert_eq!(response.field(mark), plain.field(mark), "{mark}");
-                }
+                expect_marks(&response, &plain);
                 let names: Vec<_> =
                     response.fields.iter().map(|(name, _)| name.as_str()).take(4).collect();
                 assert_eq!(names, ["Last-Modified", "ETag", "Content-Type", "Content-Encoding"]);
@@ -496,6 +505,21 @@ fn conditions_go_first_and_ranges_are_of_the_file_as_it_is() {
         assert_eq!((response.status, response.field("Content-Encoding")), (matched, None));
         assert_eq!(with(&[accept, "If-Match: \"other\""]).status, failed);
     }
+    // RFC 9110, 8.8.3.2: what is sent compressed is the same for a cache, and for nothing else.
+    let gzip = "Accept-Encoding: gzip";
+    let weak = format!("W/{etag}");
+    for tag in [etag, &weak] {
+        let response = with(&[gzip, &format!("If-None-Match: {tag}")]);
+        assert_eq!((response.status, response.field("ETag")), (304, Some(&*weak)));
+        assert_eq!(with(&[gzip, &format!("If-Match: {tag}")]).status, 412, "{tag}");
+    }
+    assert_eq!(with(&[gzip, "If-Match: *"]).status, 200);
+    let part = "Range: bytes=0-9";
+    let response = with(&[part, &format!("If-Range: {weak}")]);
+    assert_eq!((response.status, response.body == text), (200, true), "none of other octets");
+    assert_eq!(with(&[part, &format!("If-Range: {etag}")]).status, 206);
+    assert_eq!(with(&[&format!("If-Match: {etag}")]).status, 200);
+    assert_eq!(with(&[&format!("If-Match: {weak}")]).status, 412);
     let range = "Range: bytes=0-9";
     let response = with(&["Accept-Encoding: gzip", range]);
     assert_eq!((response.status, response.field("Accept-Ranges")), (200, None));
@@ -522,9 +546,7 @@ fn precompressed_files_are_sent_as_they_are() {
             assert_eq!((response.status, response.text()), (200, content.clone()));
             assert_eq!(response.field("Content-Encoding"), Some(encoding));
             assert_eq!(response.field("Content-Length"), Some(&*content.len().to_string()));
-            for mark in ["ETag", "Last-Modified", "Content-Type"] {
-                assert_eq!(response.field(mark), plain.field(mark), "{mark}");
-            }
+            expect_marks(&response, &plain);
         }
         // Without being asked for it is not sent.
         expect_plain(&unitd.fetch(port, "/page.html"), &text);
