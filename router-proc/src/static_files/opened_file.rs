@@ -18,7 +18,9 @@ pub struct OpenedFile {
     pub len: u64,
     /// When it was last changed, in seconds since 1970.
     pub mtime: i64,
-    /// The same, as HTTP writes it.
+    /// How many nanoseconds after that.
+    pub mtime_nanos: i64,
+    /// The seconds, as HTTP writes it.
     pub last_modified: [u8; 29],
     /// The tag of this version of it.
     pub etag: ETag,
@@ -71,9 +73,10 @@ impl OpenedFile {
     pub(super) fn new(file: OwnedFd, stat: &Stat, content_type: Option<Text>) -> OpenedFile {
         let len = u64::try_from(stat.st_size).unwrap_or(0);
         let mtime = stat.st_mtime;
+        let mtime_nanos = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
         let last_modified = http_date(u64::try_from(mtime).unwrap_or(0));
         let etag = ETag::of_file(mtime, len);
-        OpenedFile { file, len, mtime, last_modified, etag, content_type }
+        OpenedFile { file, len, mtime, mtime_nanos, last_modified, etag, content_type }
     }
 }
 

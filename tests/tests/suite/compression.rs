@@ -553,7 +553,14 @@ fn precompressed_files_are_sent_as_they_are() {
         // An older one may be of an older version.
         age(&beside, 200);
         expect_encoded(&ask(port, "/page.html", encoding), encoding, &text);
-        age(&beside, 50);
+        // So may one that is older by less than a second.
+        let time = fs::metadata(&original).unwrap().modified().unwrap();
+        let set = |time| {
+            fs::File::options().write(true).open(&beside).unwrap().set_modified(time).unwrap();
+        };
+        set(time - Duration::from_nanos(1));
+        expect_encoded(&ask(port, "/page.html", encoding), encoding, &text);
+        set(time);
         assert_eq!(ask(port, "/page.html", encoding).text(), content);
         unitd.write(&format!("www/page.html.{suffix}"), "");
         expect_encoded(&ask(port, "/page.html", encoding), encoding, &text);
