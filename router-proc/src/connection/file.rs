@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
+use sys::errno::Described;
 
 use super::respond::{Client, HeaderFailed, Response, edit_fields, next_after};
 use super::write::{SendFailed, WriteFailed};
@@ -198,7 +199,7 @@ impl Connection {
         self.push_head(reply.conf, buffers, reply.client, reply.response(200, delivery))?;
         let part = Part { offset: 0, len: if delivery.has_body { len } else { 0 } };
         let sent = self.write_part(reply, &buffers.out, part).await;
-        Ok(self.next_after_file(sent, delivery))
+        Ok(self.next_after_file(buffers, sent, delivery))
     }
 
     async fn send_part(
@@ -213,7 +214,7 @@ impl Connection {
         buffers.fields.push(b"Content-Range", &buffers.piece);
         self.push_head(reply.conf, buffers, reply.client, reply.response(206, delivery))?;
         let sent = self.write_part(reply, &buffers.out, part).await;
-        Ok(self.next_after_file(sent, delivery))
+        Ok(self.next_after_file(buffers, sent, delivery))
     }
 
     async fn send_parts(
@@ -241,7 +242,7 @@ impl Connection {
         buffers.fields.set(b"Content-Type", &multipart.content_type());
         self.push_edited_head(reply.conf, buffers, reply.response(206, delivery));
         let sent = self.write_parts(reply, &mut buffers.out, &multipart).await;
-        Ok(self.next_after_file(sent, delivery))
+        Ok(self.next_after_file(buffers, sent, delivery))
     }
 
     async fn write_parts(
@@ -272,9 +273,22 @@ impl Connection {
         self.write_with_file(text, octets, part.offset, part.len, reply.patience()).await
     }
 
-    fn next_after_file(&self, sent: Result<(), SendFailed>, delivery: Delivery) -> Next {
-        if sent == Err(SendFailed::File) {
-            unit_log::alert!(conn = self.number, "a file shrank or failed while it was sent");
+    fn next_after_file(
+        &self,
+        buffers: &Buffers,
+        sent: Result<(), SendFailed>,
+        delivery: Delivery,
+    ) -> Next {
+        let path = || String::from_utf8_lossy(&buffers.cache.path);
+        match sent {
+            Ok(()) | Err(SendFailed::Client) => {}
+            Err(SendFailed::Shrank) => {
+                unit_log::alert!(conn = self.number, "\"{}\" shrank while it was sent", path());
+            }
+            Err(SendFailed::File(errno)) => {
+                let error = Described(&errno.into()).to_string();
+                unit_log::alert!(conn = self.number, "sending \"{}\" failed {error}", path());
+            }
         }
         next_after(sent.is_ok(), delivery)
     }
