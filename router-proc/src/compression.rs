@@ -1,8 +1,10 @@
 //! Compression of responses: whether a response is encoded, in what, and how.
 //!
-//! Nothing here is shared between responses but settings, and files that were encoded whole.
+//! Nothing here is shared between responses but settings, files that were encoded whole, and what
+//! all may take together of threads, memory and the file system.
 
 mod body_encoding;
+mod budget;
 mod encoded_file;
 mod encoded_files;
 mod encoder;
@@ -11,17 +13,19 @@ mod pool;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use conf::{Compressor, ContentEncoding, MatchError, PatternSet};
 
 pub use body_encoding::{BodyEncoding, BodyEncodingError};
-pub use encoded_file::{EncodeFileError, EncodedFile};
+pub use encoded_file::{EncodeFileError, EncodedFile, SOURCE_LEN_MAX};
 use encoded_files::EncodedFiles;
 pub use encoder::{Effort, EncodeError, Encoder, End, Window};
 pub use negotiation::{Negotiated, negotiate};
 pub use pool::NoThread;
+
+/// The encoded files of the process.
+static FILES: LazyLock<EncodedFiles> = LazyLock::new(EncodedFiles::default);
 
 /// `settings.http.compression` in the form responses need it.
 #[derive(Debug)]
@@ -31,9 +35,6 @@ pub struct Compression {
     /// The encodings of the compressors, in their order.
     offered: Vec<ContentEncoding>,
     tmp_dir: PathBuf,
-    files: EncodedFiles,
-    /// Whether the file that was to be encoded last was not.
-    fails: AtomicBool,
 }
 
 /// What becomes of a response.
@@ -72,8 +73,6 @@ impl Compression {
             compressors: conf.compressors.clone(),
             offered: conf.compressors.iter().map(|compressor| compressor.encoding).collect(),
             tmp_dir: tmp_dir.to_owned(),
-            files: EncodedFiles::default(),
-            fails: AtomicBool::new(false),
         })
     }
 
@@ -91,27 +90,18 @@ impl Compression {
         })
     }
 
-    /// A file, encoded. Only those that were changed lately are encoded for each request. The log
-    /// hears of the first failure in a row: when the disk is full, or descriptors run short, it
-    /// would be one for each request.
+    /// A file, encoded. Only those that were changed lately are encoded for each request. For a
+    /// client that takes it as it is too, `or_identity`, that is given up where it takes long.
     ///
     /// # Errors
-    /// When the file cannot be read, or there is no room for what it becomes.
+    /// When the file cannot be read, or there is no room for what it becomes, or too much to do.
     pub async fn encoded_file(
         &self,
         source: BorrowedFd<'_>,
         compressor: &Compressor,
-    ) -> Result<Arc<EncodedFile>, EncodeFileError> {
-        let encoded = self.files.get(source, compressor, &self.tmp_dir).await;
-        match &encoded {
-            Ok(_) => self.fails.store(false, Ordering::Relaxed),
-            Err(error) => {
-                if !self.fails.swap(true, Ordering::Relaxed) {
-                    unit_log::alert!("cannot compress files: {error}");
-                }
-            }
-        }
-        encoded
+        or_identity: bool,
+    ) -> Result<Arc<EncodedFile>, Arc<EncodeFileError>> {
+        FILES.get(source, compressor, &self.tmp_dir, or_identity).await
     }
 
     /// What the log is told about levels that the encodings do not have.
@@ -145,6 +135,11 @@ impl Compression {
             Some(_) | None => Choice::Identity,
         })
     }
+}
+
+/// Lets go of encoded files that nobody asks for any more. To be called now and then.
+pub fn tick(now_ms: u64) {
+    FILES.tick(now_ms);
 }
 
 #[cfg(test)]

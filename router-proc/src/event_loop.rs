@@ -37,6 +37,7 @@ pub use timers::{TICK_MS, Timer, Timers};
 
 use crate::access_log::EntryBuffer;
 use crate::app::{Dispatcher, Worker, WorkerKey};
+use crate::compression;
 use crate::connection::Buffers;
 use crate::control::WorkerGauge;
 use crate::snapshot::{ListenerId, Snapshot};
@@ -439,6 +440,7 @@ impl EventLoop {
         self.access_log.flush();
         self.timers.tick(now);
         self.files.tick(now);
+        compression::tick(now);
         let dispatchers: Vec<Rc<Dispatcher>> =
             self.dispatchers.borrow().values().map(Rc::clone).collect();
         for dispatcher in dispatchers {

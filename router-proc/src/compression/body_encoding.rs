@@ -1,10 +1,9 @@
 //! A body that is encoded as an application produces it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use conf::Compressor;
 use thiserror::Error;
 
+use super::budget::{Budget, Lease};
 use super::encoder::{Effort, EncodeError, Encoder, End, Window};
 use super::pool::{NoThread, on_pool};
 
@@ -101,38 +100,6 @@ impl BodyEncoding {
             End::More | End::Flush => self.encoder = Some(encoder),
         }
         Ok(())
-    }
-}
-
-/// Memory that may be taken, in bytes.
-#[derive(Debug)]
-struct Budget {
-    max: usize,
-    taken: AtomicUsize,
-}
-
-/// Some of it.
-#[derive(Debug)]
-struct Lease {
-    budget: &'static Budget,
-    len: usize,
-}
-
-impl Budget {
-    const fn new(max: usize) -> Budget {
-        Budget { max, taken: AtomicUsize::new(0) }
-    }
-
-    fn lease(&'static self, len: usize) -> Option<Lease> {
-        let add = |taken: usize| taken.checked_add(len).filter(|sum| *sum <= self.max);
-        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        taken.ok().map(|_| Lease { budget: self, len })
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.len, Ordering::Relaxed);
     }
 }
 

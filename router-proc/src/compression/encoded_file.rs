@@ -4,15 +4,22 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use conf::Compressor;
 use sys::errno::Described;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
+use super::budget::{Budget, Lease};
 use super::encoder::{Effort, EncodeError, Encoder, End, Window};
-use super::pool::{NoThread, on_pool};
+use super::pool::{NoThread, submit};
 use crate::nameless;
+use crate::shortage::is_shortage;
+
+/// The longest file that is encoded: a longer one would keep a thread for too long.
+pub const SOURCE_LEN_MAX: u64 = 32 * 1024 * 1024;
 
 /// Files up to this length are not kept waiting by longer ones.
 const SHORT_LEN_MAX: u64 = 1024 * 1024;
@@ -21,6 +28,13 @@ const SHORT_LEN_MAX: u64 = 1024 * 1024;
 /// bounded by that.
 static SHORT: Semaphore = Semaphore::const_new(8);
 static LONG: Semaphore = Semaphore::const_new(2);
+
+/// How long a file waits for its turn. Whoever would wait for longer has it sooner as it is.
+const TURN_WAIT: Duration = Duration::from_millis(50);
+
+/// What all encoded files may take of the file system, in bytes: those that are kept, those that are
+/// being made, and those that are being sent, however slowly.
+static ROOM: Budget = Budget::new(256 * 1024 * 1024);
 
 /// How many milliseconds a piece should take that is encoded beside the loops: others have their
 /// turn then.
@@ -35,6 +49,8 @@ const PIECE_LEN_MAX: usize = 512 * 1024;
 pub struct EncodedFile {
     file: OwnedFd,
     len: u64,
+    /// What it takes of [`ROOM`].
+    _room: Lease,
 }
 
 impl EncodedFile {
@@ -51,7 +67,8 @@ impl EncodedFile {
     /// A file that says that it is so long.
     #[cfg(test)]
     pub(super) fn pretend(file: File, len: u64) -> EncodedFile {
-        EncodedFile { file: file.into(), len }
+        static NOTHING: Budget = Budget::new(0);
+        EncodedFile { file: file.into(), len, _room: NOTHING.lease(0).unwrap() }
     }
 }
 
@@ -76,39 +93,180 @@ pub enum EncodeFileError {
     /// There was nobody to do it.
     #[error(transparent)]
     NoThread(#[from] NoThread),
+    /// All encoded files together take as much of the file system as they may.
+    #[error("compressed files take all the room that they may have")]
+    NoRoom,
+    /// It was not its turn in time, or it was not finished in time.
+    #[error("too many files are being compressed")]
+    Busy,
+}
+
+impl EncodeFileError {
+    /// Whether it comes of too few descriptors or too little memory.
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Self::Read(error) | Self::Create(_, error) | Self::Write(_, error) => {
+                is_shortage(error)
+            }
+            Self::Shrank | Self::Encoder(_) | Self::NoThread(_) | Self::NoRoom | Self::Busy => {
+                false
+            }
+        }
+    }
+
+    /// Whether the file can be had later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::NoRoom | Self::Busy) || self.is_shortage()
+    }
+
+    /// Whether it took time to find out, and would take as long again.
+    pub(super) fn was_costly(&self) -> bool {
+        match self {
+            Self::Read(_) | Self::Write(..) => !self.is_shortage(),
+            Self::Shrank | Self::Encoder(_) | Self::NoRoom => true,
+            Self::Create(..) | Self::NoThread(_) | Self::Busy => false,
+        }
+    }
+}
+
+/// What became of a file.
+pub(super) type Outcome = Result<Arc<EncodedFile>, Arc<EncodeFileError>>;
+
+/// What became of it, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) at: Instant,
+}
+
+/// A file that is being encoded, or was, as those see it who wait for it. The work is given up once
+/// all of these are gone.
+#[derive(Clone, Debug)]
+pub(super) struct Encoding(watch::Receiver<Option<Ended>>);
+
+impl Encoding {
+    /// One that nobody has begun with yet.
+    pub(super) fn new() -> (Promise, Encoding) {
+        let (promise, encoding) = watch::channel(None);
+        (Promise(promise), Encoding(encoding))
+    }
+
+    /// What became of it; nothing while it goes on.
+    pub(super) fn ended(&self) -> Option<Ended> {
+        // Asked first: it may end in between.
+        let is_lost = self.0.has_changed().is_err();
+        let ended = self.0.borrow().clone();
+        let lost = || Ended { outcome: Err(Arc::new(NoThread.into())), at: Instant::now() };
+        ended.or_else(|| is_lost.then(lost))
+    }
+
+    /// Waits for it, and no longer than `patience`.
+    pub(super) async fn outcome(mut self, patience: Option<Duration>) -> Outcome {
+        let is_over = async {
+            let ended = self.0.wait_for(Option::is_some).await;
+            ended.ok().and_then(|ended| ended.clone())
+        };
+        let ended = match patience {
+            None => is_over.await,
+            Some(patience) => match tokio::time::timeout(patience, is_over).await {
+                Ok(ended) => ended,
+                Err(_) => return Err(Arc::new(EncodeFileError::Busy)),
+            },
+        };
+        ended.map_or_else(|| Err(Arc::new(NoThread.into())), |ended| ended.outcome)
+    }
+}
+
+/// The other side of an [`Encoding`]. Without a thread it is lost, which those who wait see.
+#[derive(Debug)]
+pub(super) struct Promise(watch::Sender<Option<Ended>>);
+
+impl Promise {
+    pub(super) fn keep(self, outcome: Result<EncodedFile, EncodeFileError>) {
+        let outcome = outcome.map(Arc::new).map_err(Arc::new);
+        self.0.send_replace(Some(Ended { outcome, at: Instant::now() }));
+    }
+}
+
+/// The right to encode a file.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// On the spot, as it takes next to no time.
+    Prompt,
+    /// In pieces on the threads of [`super::pool`].
+    InPieces(SemaphorePermit<'static>),
+}
+
+impl Turn {
+    /// Waits for the right to encode a file of that length, but not for long. `None`: others take
+    /// longer.
+    pub(super) async fn take(len: u64, compressor: &Compressor) -> Option<Turn> {
+        let prompt_len = Effort::of(compressor).len_per_ms;
+        if usize::try_from(len).is_ok_and(|len| len <= prompt_len) {
+            return Some(Turn::Prompt);
+        }
+        Turn::of(if len <= SHORT_LEN_MAX { &SHORT } else { &LONG }).await
+    }
+
+    async fn of(turns: &'static Semaphore) -> Option<Turn> {
+        if let Ok(permit) = turns.try_acquire() {
+            return Some(Turn::InPieces(permit));
+        }
+        let permit = tokio::time::timeout(TURN_WAIT, turns.acquire()).await;
+        // It is never closed.
+        permit.ok()?.ok().map(Turn::InPieces)
+    }
 }
 
 /// Encodes the first `len` octets of a file into one in `dir`.
-///
-/// Long ones are encoded in pieces on the threads of [`super::pool`], so that the loop goes on.
-///
-/// # Errors
-/// When the file cannot be read to that length, or there is no room.
-pub(super) async fn encode_file(
+pub(super) fn encode_file(
     source: BorrowedFd<'_>,
     len: u64,
     compressor: &Compressor,
     dir: &Path,
-) -> Result<EncodedFile, EncodeFileError> {
-    let prompt_len = Effort::of(compressor).len_per_ms;
-    if usize::try_from(len).is_ok_and(|len| len <= prompt_len) {
-        let mut job = Job::new(source, len, compressor, dir)?;
-        while !job.step()? {}
-        return Ok(job.finish());
+    turn: Turn,
+    promise: Promise,
+) {
+    let mut job = match Job::new(source, len, compressor, dir) {
+        Ok(job) => job,
+        Err(error) => return promise.keep(Err(error)),
+    };
+    match turn {
+        Turn::Prompt => loop {
+            match job.step() {
+                Ok(false) => {}
+                Ok(true) => return promise.keep(Ok(job.finish())),
+                Err(error) => return promise.keep(Err(error)),
+            }
+        },
+        Turn::InPieces(permit) => InPieces { job, promise, _permit: permit }.leave(),
     }
-    let turns = if len <= SHORT_LEN_MAX { &SHORT } else { &LONG };
-    // It is never closed.
-    let _turn = turns.acquire().await;
-    let mut job = Job::new(source, len, compressor, dir)?;
-    loop {
-        let (back, result) = on_pool(move || {
-            let result = job.step();
-            (job, result)
-        })
-        .await?;
-        job = back;
-        if result? {
-            return Ok(job.finish());
+}
+
+/// A file that is encoded on the threads.
+#[derive(Debug)]
+struct InPieces {
+    job: Job,
+    promise: Promise,
+    _permit: SemaphorePermit<'static>,
+}
+
+impl InPieces {
+    /// Leaves the next piece behind all that waits for a thread.
+    fn leave(self) {
+        // Without a thread the promise is lost, which those who wait see.
+        let _ = submit(move || self.go_on());
+    }
+
+    fn go_on(mut self) {
+        // Nobody waits for it, nor would it be kept.
+        if self.promise.0.is_closed() {
+            return;
+        }
+        match self.job.step() {
+            Ok(false) => self.leave(),
+            Ok(true) => self.promise.keep(Ok(self.job.finish())),
+            Err(error) => self.promise.keep(Err(error)),
         }
     }
 }
@@ -124,6 +282,7 @@ struct Job {
     encoded: Vec<u8>,
     target: File,
     written: u64,
+    room: Lease,
     dir: PathBuf,
 }
 
@@ -134,6 +293,7 @@ impl Job {
         compressor: &Compressor,
         dir: &Path,
     ) -> Result<Job, EncodeFileError> {
+        let room = ROOM.lease(0).ok_or(EncodeFileError::NoRoom)?;
         let source = source.try_clone_to_owned().map_err(EncodeFileError::Read)?;
         let target = nameless::create(dir)
             .map_err(|error| EncodeFileError::Create(dir.to_owned(), error))?;
@@ -150,6 +310,7 @@ impl Job {
             encoded: Vec::new(),
             target,
             written: 0,
+            room,
             dir: dir.to_owned(),
         })
     }
@@ -171,6 +332,9 @@ impl Job {
         self.encoded.clear();
         let piece = self.piece.get(..read).unwrap_or_default();
         self.encoder.encode(piece, end, &mut self.encoded)?;
+        if !self.room.grow(self.encoded.len()) {
+            return Err(EncodeFileError::NoRoom);
+        }
         self.target
             .write_all(&self.encoded)
             .map_err(|error| EncodeFileError::Write(self.dir.clone(), error))?;
@@ -179,7 +343,7 @@ impl Job {
     }
 
     fn finish(self) -> EncodedFile {
-        EncodedFile { file: self.target.into(), len: self.written }
+        EncodedFile { file: self.target.into(), len: self.written, _room: self.room }
     }
 }
 

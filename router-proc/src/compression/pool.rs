@@ -31,12 +31,20 @@ pub(super) async fn on_pool<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NoThread> {
     let (done, is_done) = oneshot::channel();
-    let job = Box::new(move || {
+    submit(move || {
         // Who wanted it may have given up.
         let _ = done.send(work());
-    });
-    jobs().ok_or(NoThread)?.send(job).map_err(|_| NoThread)?;
+    })?;
     is_done.await.map_err(|_| NoThread)
+}
+
+/// Leaves some work for one of the threads. It may leave more itself, which comes behind all that
+/// waits.
+///
+/// # Errors
+/// When no thread can be started. The work is lost.
+pub(super) fn submit(work: impl FnOnce() + Send + 'static) -> Result<(), NoThread> {
+    jobs().ok_or(NoThread)?.send(Box::new(work)).map_err(|_| NoThread)
 }
 
 /// Where work is left. The threads are started when there is some for the first time.

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
+use sys::errno::Described;
 
-use super::file_encoding::choose_encoding;
 use super::respond::{Client, HeaderFailed, Response, edit_fields, next_after};
 use super::write::{SendFailed, WriteFailed};
 use super::{Buffers, Connection, Next};
@@ -128,11 +128,16 @@ impl Connection {
         file: &OpenedFile,
         action: Option<ActionRef>,
     ) -> Next {
-        let representation = Representation::identity(file);
-        let mut reply = FileReply { conf, client, representation, action };
+        let identity = Representation::identity(file);
+        let mut reply = FileReply { conf, client, representation: identity, action };
         buffers.out.clear();
         buffers.fields.clear();
-        let choice = choose_encoding(&reply, &buffers.head);
+        let choice = self.choose_encoding(&reply, buffers);
+        if let Choice::Encode { .. } = choice {
+            // Preconditions are about what is going to be sent.
+            reply.representation.etag = file.etag.weak();
+        }
+        let representation = reply.representation;
         let replied = match representation.answer(&buffers.head, client.times.unix_secs, choice) {
             Answer::Whole => {
                 let encoded = match choice {
@@ -146,9 +151,8 @@ impl Connection {
                         return self.respond_error(conf, buffers, status, Next::Close).await;
                     }
                 };
-                if let Some(encoded) = &encoded {
-                    reply.representation = encoded.represent(file);
-                }
+                reply.representation =
+                    encoded.as_ref().map_or(identity, |encoded| encoded.represent(file));
                 self.send_whole(&reply, buffers).await
             }
             Answer::Part(part) => self.send_part(&reply, buffers, part).await,
@@ -195,7 +199,7 @@ impl Connection {
         self.push_head(reply.conf, buffers, reply.client, reply.response(200, delivery))?;
         let part = Part { offset: 0, len: if delivery.has_body { len } else { 0 } };
         let sent = self.write_part(reply, &buffers.out, part).await;
-        Ok(self.next_after_file(sent, delivery))
+        Ok(self.next_after_file(buffers, sent, delivery))
     }
 
     async fn send_part(
@@ -210,7 +214,7 @@ impl Connection {
         buffers.fields.push(b"Content-Range", &buffers.piece);
         self.push_head(reply.conf, buffers, reply.client, reply.response(206, delivery))?;
         let sent = self.write_part(reply, &buffers.out, part).await;
-        Ok(self.next_after_file(sent, delivery))
+        Ok(self.next_after_file(buffers, sent, delivery))
     }
 
     async fn send_parts(
@@ -238,7 +242,7 @@ impl Connection {
         buffers.fields.set(b"Content-Type", &multipart.content_type());
         self.push_edited_head(reply.conf, buffers, reply.response(206, delivery));
         let sent = self.write_parts(reply, &mut buffers.out, &multipart).await;
-        Ok(self.next_after_file(sent, delivery))
+        Ok(self.next_after_file(buffers, sent, delivery))
     }
 
     async fn write_parts(
@@ -269,9 +273,22 @@ impl Connection {
         self.write_with_file(text, octets, part.offset, part.len, reply.patience()).await
     }
 
-    fn next_after_file(&self, sent: Result<(), SendFailed>, delivery: Delivery) -> Next {
-        if sent == Err(SendFailed::File) {
-            unit_log::alert!(conn = self.number, "a file shrank or failed while it was sent");
+    fn next_after_file(
+        &self,
+        buffers: &Buffers,
+        sent: Result<(), SendFailed>,
+        delivery: Delivery,
+    ) -> Next {
+        let path = || String::from_utf8_lossy(&buffers.cache.path);
+        match sent {
+            Ok(()) | Err(SendFailed::Client) => {}
+            Err(SendFailed::Shrank) => {
+                unit_log::alert!(conn = self.number, "\"{}\" shrank while it was sent", path());
+            }
+            Err(SendFailed::File(errno)) => {
+                let error = Described(&errno.into()).to_string();
+                unit_log::alert!(conn = self.number, "sending \"{}\" failed {error}", path());
+            }
         }
         next_after(sent.is_ok(), delivery)
     }

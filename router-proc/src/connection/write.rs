@@ -6,6 +6,8 @@ use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::Connection;
 use super::pace::Verdict;
 
@@ -28,8 +30,34 @@ pub(super) struct WriteFailed;
 pub(super) enum SendFailed {
     /// The client left, or took nothing for too long.
     Client,
-    /// The file ended early or could not be read.
-    File,
+    /// The file ended early.
+    Shrank,
+    /// The file could not be read.
+    File(Errno),
+}
+
+impl SendFailed {
+    /// Tells whether an error of `sendfile` is one of the connection, which no file is to blame for.
+    fn of_sendfile(error: &io::Error) -> SendFailed {
+        const OF_THE_CONNECTION: [Errno; 11] = [
+            Errno::PIPE,
+            Errno::CONNRESET,
+            Errno::CONNABORTED,
+            Errno::NOTCONN,
+            Errno::TIMEDOUT,
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::NETDOWN,
+            Errno::HOSTDOWN,
+            Errno::SHUTDOWN,
+            // A packet filter forbids it.
+            Errno::PERM,
+        ];
+        match Errno::from_io_error(error) {
+            Some(errno) if !OF_THE_CONNECTION.contains(&errno) => SendFailed::File(errno),
+            Some(_) | None => SendFailed::Client,
+        }
+    }
 }
 
 impl Connection {
@@ -138,7 +166,7 @@ impl Connection {
             let piece = usize::try_from(left).unwrap_or(usize::MAX);
             let piece = piece.min(self.taking.piece_max(SENDFILE_LEN_MAX));
             match self.stream.try_sendfile(file, &mut offset, piece) {
-                Ok(0) => return Err(SendFailed::File),
+                Ok(0) => return Err(SendFailed::Shrank),
                 Ok(sent) => {
                     self.account.wrote(sent);
                     self.wrote(sent);
@@ -151,17 +179,35 @@ impl Connection {
                     self.wait_writable(patience).await.map_err(|WriteFailed| SendFailed::Client)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_of_the_socket(&error) => return Err(SendFailed::Client),
-                Err(_) => return Err(SendFailed::File),
+                Err(error) => return Err(SendFailed::of_sendfile(&error)),
             }
         }
         Ok(())
     }
 }
 
-fn is_of_the_socket(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_is_told_from_the_file() {
+        for (errno, is_of_the_file) in [
+            (Errno::PIPE, false),
+            (Errno::CONNRESET, false),
+            (Errno::CONNABORTED, false),
+            (Errno::TIMEDOUT, false),
+            (Errno::HOSTUNREACH, false),
+            (Errno::NETUNREACH, false),
+            (Errno::PERM, false),
+            (Errno::IO, true),
+            (Errno::STALE, true),
+            (Errno::NOMEM, true),
+        ] {
+            let failed = SendFailed::of_sendfile(&errno.into());
+            let expected =
+                if is_of_the_file { SendFailed::File(errno) } else { SendFailed::Client };
+            assert_eq!(failed, expected, "{errno}");
+        }
+    }
 }

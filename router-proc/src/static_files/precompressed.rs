@@ -42,7 +42,8 @@ pub(crate) fn find_precompressed(
     };
     let found = open(&place, files, ctx.times.unix_secs);
     path.truncate(len);
-    found.filter(|found| found.mtime >= file.mtime && found.len > 0)
+    let time = |file: &OpenedFile| (file.mtime, file.mtime_nanos);
+    found.filter(|found| time(found) >= time(file) && found.len > 0)
 }
 
 fn open(place: &Place<'_>, files: &FileCache, unix_secs: i64) -> Option<Rc<OpenedFile>> {

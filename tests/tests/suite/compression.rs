@@ -103,6 +103,17 @@ fn expect_encoded(response: &Response, encoding: &str, text: &[u8]) {
     assert_eq!(response.field("Vary"), None);
 }
 
+/// The marks are those of the file as it is, but the tag is weak: these are other octets.
+#[track_caller]
+fn expect_marks(response: &Response, plain: &Response) {
+    for mark in ["Last-Modified", "Content-Type"] {
+        assert_eq!(response.field(mark), plain.field(mark), "{mark}");
+    }
+    let etag = plain.field("ETag").unwrap();
+    assert!(etag.starts_with('"'), "{etag}");
+    assert_eq!(response.field("ETag"), Some(&*format!("W/{etag}")));
+}
+
 /// Sets when a file was changed, in seconds before now.
 fn age(path: &str, seconds: u64) {
     let time = SystemTime::now() - Duration::from_secs(seconds);
@@ -130,9 +141,7 @@ fn files_are_encoded_whole_with_the_marks_they_had() {
                 assert_eq!(response.field("Content-Length"), Some(&*sent));
                 assert_eq!(response.field("Transfer-Encoding"), None);
                 assert_eq!(response.field("Vary"), None);
-                for mark in ["ETag", "Last-Modified", "Content-Type"] {
-                    assert_eq!(response.field(mark), plain.field(mark), "{mark}");
-                }
+                expect_marks(&response, &plain);
                 let names: Vec<_> =
                     response.fields.iter().map(|(name, _)| name.as_str()).take(4).collect();
                 assert_eq!(names, ["Last-Modified", "ETag", "Content-Type", "Content-Encoding"]);
@@ -496,6 +505,21 @@ fn conditions_go_first_and_ranges_are_of_the_file_as_it_is() {
         assert_eq!((response.status, response.field("Content-Encoding")), (matched, None));
         assert_eq!(with(&[accept, "If-Match: \"other\""]).status, failed);
     }
+    // RFC 9110, 8.8.3.2: what is sent compressed is the same for a cache, and for nothing else.
+    let gzip = "Accept-Encoding: gzip";
+    let weak = format!("W/{etag}");
+    for tag in [etag, &weak] {
+        let response = with(&[gzip, &format!("If-None-Match: {tag}")]);
+        assert_eq!((response.status, response.field("ETag")), (304, Some(&*weak)));
+        assert_eq!(with(&[gzip, &format!("If-Match: {tag}")]).status, 412, "{tag}");
+    }
+    assert_eq!(with(&[gzip, "If-Match: *"]).status, 200);
+    let part = "Range: bytes=0-9";
+    let response = with(&[part, &format!("If-Range: {weak}")]);
+    assert_eq!((response.status, response.body == text), (200, true), "none of other octets");
+    assert_eq!(with(&[part, &format!("If-Range: {etag}")]).status, 206);
+    assert_eq!(with(&[&format!("If-Match: {etag}")]).status, 200);
+    assert_eq!(with(&[&format!("If-Match: {weak}")]).status, 412);
     let range = "Range: bytes=0-9";
     let response = with(&["Accept-Encoding: gzip", range]);
     assert_eq!((response.status, response.field("Accept-Ranges")), (200, None));
@@ -522,16 +546,21 @@ fn precompressed_files_are_sent_as_they_are() {
             assert_eq!((response.status, response.text()), (200, content.clone()));
             assert_eq!(response.field("Content-Encoding"), Some(encoding));
             assert_eq!(response.field("Content-Length"), Some(&*content.len().to_string()));
-            for mark in ["ETag", "Last-Modified", "Content-Type"] {
-                assert_eq!(response.field(mark), plain.field(mark), "{mark}");
-            }
+            expect_marks(&response, &plain);
         }
         // Without being asked for it is not sent.
         expect_plain(&unitd.fetch(port, "/page.html"), &text);
         // An older one may be of an older version.
         age(&beside, 200);
         expect_encoded(&ask(port, "/page.html", encoding), encoding, &text);
-        age(&beside, 50);
+        // So may one that is older by less than a second.
+        let time = fs::metadata(&original).unwrap().modified().unwrap();
+        let set = |time| {
+            fs::File::options().write(true).open(&beside).unwrap().set_modified(time).unwrap();
+        };
+        set(time - Duration::from_nanos(1));
+        expect_encoded(&ask(port, "/page.html", encoding), encoding, &text);
+        set(time);
         assert_eq!(ask(port, "/page.html", encoding).text(), content);
         unitd.write(&format!("www/page.html.{suffix}"), "");
         expect_encoded(&ask(port, "/page.html", encoding), encoding, &text);
@@ -617,23 +646,26 @@ fn without_room_the_file_is_sent_as_it_is() {
     let (unitd, port) = serving(&all());
     let text = text("file", 50_000);
     unitd.write("www/page.html", &text);
+    // One that was compressed before is had all the time.
+    unitd.write("www/kept.html", &text);
+    let settled = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < settled {
+        expect_encoded(&ask(port, "/kept.html", "gzip"), "gzip", &text);
+    }
     fs::rename(unitd.path("tmp"), unitd.path("moved")).unwrap();
     unitd.expect_alert("cannot compress files: mkstemp");
-    for round in 1..=2 {
-        for _ in 0..5 {
-            expect_plain(&ask(port, "/page.html", "gzip"), &text);
-            assert_eq!(ask(port, "/page.html", "gzip, identity;q=0").status, 500);
-        }
-        // Once, not for each request.
-        assert_eq!(unitd.log().count("cannot compress files"), round);
-        fs::rename(unitd.path("moved"), unitd.path("tmp")).unwrap();
-        // Another file, as one that was compressed once need not be again.
-        unitd.write("www/page.html", &text);
-        expect_encoded(&ask(port, "/page.html", "gzip"), "gzip", &text);
-        unitd.write("www/page.html", &text);
-        fs::rename(unitd.path("tmp"), unitd.path("moved")).unwrap();
+    let start = Instant::now();
+    for _ in 0..20 {
+        expect_plain(&ask(port, "/page.html", "gzip"), &text);
+        expect_encoded(&ask(port, "/kept.html", "gzip"), "gzip", &text);
+        assert_eq!(ask(port, "/page.html", "gzip, identity;q=0").status, 500);
     }
+    // Now and then, not for each request.
+    let told = unitd.log().count("cannot compress files");
+    let most = 1 + start.elapsed().as_secs() / 10;
+    assert!((1..=most).contains(&(told as u64)), "{told} lines");
     fs::rename(unitd.path("moved"), unitd.path("tmp")).unwrap();
+    expect_encoded(&ask(port, "/page.html", "gzip"), "gzip", &text);
 }
 
 #[test]
@@ -686,7 +718,13 @@ fn n4_nobody_gets_octets_of_another() {
                         leaving.send(&bytes).unwrap();
                         drop(leaving.read_some(100));
                     }
-                    expect_encoded(&connection.ask(&bytes), encoding, &text);
+                    let response = connection.ask(&bytes);
+                    // A file may be sent as it is where there is too much to do.
+                    if target.starts_with("/app") || response.field("Content-Encoding").is_some() {
+                        expect_encoded(&response, encoding, &text);
+                    } else {
+                        expect_plain(&response, &text);
+                    }
                 }
             });
         }
@@ -798,39 +836,71 @@ fn n10_slow_readers_cost_no_more_than_their_encoders() {
     }
 }
 
-/// While something large is encoded, others are served as ever.
+/// Files that take long hold up neither others nor, for long, those who ask for them.
 #[test]
 fn large_files_keep_nobody_waiting() {
     let (unitd, port) = serving(&json!({ "compressors": [
-        { "encoding": "zstd", "level": 12 }, { "encoding": "br", "level": 9 }] }));
+        { "encoding": "zstd", "level": 19 }, { "encoding": "br", "level": 11 },
+        { "encoding": "gzip", "level": 1 }] }));
     unitd.put("/config/settings/listen_threads", 1).expect_success();
-    let large = text("large", 25_000_000);
+    let large = text("large", 30_000_000);
     unitd.write("www/large.html", &large);
+    let other = text("other", 2_000_000);
+    unitd.write("www/other.html", &other);
     unitd.write("www/small.html", "small");
+    let router = unitd.role("router");
     let done = AtomicBool::new(false);
     let (done, large) = (&done, &large);
     thread::scope(|scope| {
-        let encoded = ["zstd", "br"].map(|encoding| {
+        let clients = ["zstd", "br"].map(|encoding| {
             scope.spawn(move || {
                 let field = format!("Accept-Encoding: {encoding}");
                 let mut connection = Connection::tcp(port).within(Duration::from_secs(120));
+                let start = Instant::now();
                 let response = connection.ask(&request("GET", "/large.html", &[&field], b""));
                 done.store(true, Ordering::SeqCst);
-                expect_encoded(&response, encoding, large);
+                assert!(decoded(&response) == *large, "{}", response.head);
+                start.elapsed()
             })
+        });
+        wait_until("both are being encoded", LIMIT, || {
+            let names = router.descriptor_names();
+            names.iter().filter(|name| name.contains("deleted")).count() >= 2
         });
         let mut waits = Vec::new();
         while !done.load(Ordering::SeqCst) {
             let start = Instant::now();
             assert_eq!(Connection::tcp(port).get("/small.html").text(), "small");
+            assert!(decoded(&ask(port, "/other.html", "gzip")) == other);
             waits.push(start.elapsed());
         }
-        encoded.into_iter().for_each(|thread| thread.join().unwrap());
+        for client in clients {
+            let wait = client.join().unwrap();
+            assert!(wait < Duration::from_secs(30), "{wait:?} for a file that can be had as it is");
+        }
         waits.sort();
-        assert!(waits.len() > 20, "{} requests beside it", waits.len());
+        assert!(waits.len() > 5, "{} requests beside it", waits.len());
         let median = waits[waits.len() / 2];
-        assert!(median < Duration::from_millis(200), "a median of {median:?}");
+        assert!(median < Duration::from_millis(500), "a median of {median:?}");
     });
+}
+
+/// What is longer is only sent compressed where somebody has done it, and else as if nothing were
+/// offered: ranges count too.
+#[test]
+fn files_beyond_the_limit_are_not_encoded() {
+    let (unitd, port) = serving(&all());
+    let long = text("long", 32 * 1024 * 1024 + 1);
+    unitd.write("www/long.html", &long);
+    expect_plain(&ask(port, "/long.html", "gzip"), &long);
+    assert_eq!(ask(port, "/long.html", "gzip, identity;q=0").status, 406);
+    let fields = ["Accept-Encoding: gzip", "Range: bytes=0-9"];
+    let part = Connection::tcp(port).ask(&request("GET", "/long.html", &fields, b""));
+    assert_eq!((part.status, part.body.as_slice()), (206, &long[..10]));
+    unitd.write("www/long.html.gz", "compressed");
+    for accept in ["gzip", "gzip, identity;q=0"] {
+        assert_eq!(ask(port, "/long.html", accept).text(), "compressed");
+    }
 }
 
 /// A client that leaves while its file is encoded leaves nothing else behind.
@@ -853,7 +923,7 @@ fn clients_that_leave_are_no_burden() {
 #[test]
 fn a_daemon_stops_while_something_is_encoded() {
     let (mut unitd, port) = serving(&json!({ "compressors": { "encoding": "br", "level": 11 } }));
-    unitd.write("www/large.html", text("large", 60_000_000));
+    unitd.write("www/large.html", text("large", 30_000_000));
     let mut connection = Connection::tcp(port);
     connection.send(&request("GET", "/large.html", &["Accept-Encoding: br"], b"")).unwrap();
     wait_until("it is being encoded", LIMIT, || {

@@ -57,20 +57,6 @@ fn what_is_beyond_the_length_is_left_out() {
 }
 
 #[test]
-fn what_encoders_hold_together_is_bounded() {
-    static BUDGET: Budget = Budget::new(100);
-    let first = BUDGET.lease(60).unwrap();
-    let second = BUDGET.lease(40).unwrap();
-    assert!(BUDGET.lease(1).is_none());
-    drop(first);
-    assert!(BUDGET.lease(61).is_none() && BUDGET.lease(usize::MAX).is_none());
-    let third = BUDGET.lease(60);
-    assert!(third.is_some());
-    drop((second, third));
-    assert_eq!(BUDGET.taken.load(Ordering::Relaxed), 0);
-}
-
-#[test]
 fn a_body_gives_back_what_its_encoder_may_hold() {
     static BUDGET: Budget = Budget::new(1000);
     run(async {
