@@ -50,7 +50,8 @@ impl LogFiles {
 }
 
 impl Control {
-    /// The access log of a configuration. A path that is open already keeps its descriptor.
+    /// The access log of a configuration. A path that is open already keeps its descriptor; one that
+    /// could not be opened before has another try.
     pub(super) async fn access_log(
         &self,
         log: &conf::AccessLog,
@@ -59,7 +60,8 @@ impl Control {
         let path = log.path.to_str().ok_or_else(|| {
             Refusal::new(format!("the path of the access log \"{}\" is not UTF-8", log.path))
         })?;
-        let open = self.log_files.all().into_iter().find(|file| file.path() == path);
+        let open =
+            self.log_files.all().into_iter().find(|file| file.is_open() && file.path() == path);
         let file = match open {
             Some(file) => file,
             None => match (self.open_log_file(path).await, stage) {

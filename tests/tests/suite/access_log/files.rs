@@ -48,9 +48,8 @@ fn a_file_that_cannot_be_opened_refuses_the_configuration() {
     assert_eq!(logging.entries(1), ["/x"]);
 }
 
-/// It is said, and put right by a rotation.
-#[test]
-fn a_stored_configuration_is_served_without_its_log() {
+/// A daemon whose stored configuration names a log in the missing directory `logs`.
+fn start_without_the_directory() -> Logging {
     let place = Place::new();
     let port = place.port();
     let path = place.path("logs/access.log");
@@ -69,7 +68,15 @@ fn a_stored_configuration_is_served_without_its_log() {
     );
     unitd.expect_alert(&text);
     unitd.log().wait(&regex::escape(&text));
-    assert_eq!(unitd.fetch(port, "/1").status, 200);
+    Logging { unitd, port, path }
+}
+
+/// It is said, and put right by a rotation.
+#[test]
+fn a_stored_configuration_is_served_without_its_log() {
+    let logging = start_without_the_directory();
+    let Logging { unitd, port, path } = &logging;
+    assert_eq!(unitd.fetch(*port, "/1").status, 200);
     unitd.expect_alert("is not reopened: open(");
     unitd.signal(Signal::SIGUSR1);
     unitd.log().wait(&format!(
@@ -79,12 +86,38 @@ fn a_stored_configuration_is_served_without_its_log() {
     fs::create_dir(unitd.path("logs")).unwrap();
     unitd.signal(Signal::SIGUSR1);
     wait_until("the log", LIMIT, || path.exists());
-    let logging = Logging { unitd, port, path };
     wait_until("an entry", LIMIT, || {
-        logging.unitd.fetch(port, "/2");
+        unitd.fetch(*port, "/2");
         logging.text().contains("/2\n")
     });
     assert!(!logging.text().contains("/1"));
+}
+
+/// A change is refused for as long as it cannot be, and then opens it.
+#[test]
+fn a_log_that_was_missing_at_the_start_is_opened_by_a_change() {
+    let logging = start_without_the_directory();
+    let log = json!({ "path": logging.path, "format": "new $uri" });
+    logging.unitd.expect_alert("failed to apply new conf");
+    let answer = logging.unitd.put("/config/access_log", &log);
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    assert_eq!(
+        answer.detail(),
+        format!("open(\"{}\") failed (2: No such file or directory)", logging.path.display())
+    );
+    fs::create_dir(logging.unitd.path("logs")).unwrap();
+    logging.unitd.put("/config/access_log", &log).expect_success();
+    logging.visit("/x");
+    assert_eq!(logging.entries(1), ["new /x"]);
+    // It is a file like others from now on.
+    let renamed = logging.unitd.path("logs/renamed");
+    fs::rename(&logging.path, &renamed).unwrap();
+    logging.unitd.signal(Signal::SIGUSR1);
+    wait_until("the new file", LIMIT, || logging.path.exists());
+    wait_until("an entry in it", LIMIT, || {
+        logging.visit("/y");
+        logging.text().contains("new /y\n")
+    });
 }
 
 /// A disk that is full, for ever.
