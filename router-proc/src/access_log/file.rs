@@ -21,6 +21,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub struct LogFile {
     path: String,
     is_open: AtomicBool,
+    is_in_use: AtomicBool,
     outlet: Mutex<Outlet<File>>,
 }
 
@@ -31,12 +32,17 @@ impl LogFile {
     /// When it cannot be looked at.
     pub fn new(path: String, file: OwnedFd) -> io::Result<Self> {
         let outlet = Outlet { sink: Some(Sink::new(file)?), ..Outlet::default() };
-        Ok(Self { path, is_open: AtomicBool::new(true), outlet: Mutex::new(outlet) })
+        Ok(Self::with(path, outlet))
     }
 
     /// A file that could not be opened: nothing is written until it is.
     pub fn closed(path: String) -> Self {
-        Self { path, is_open: AtomicBool::new(false), outlet: Mutex::default() }
+        Self::with(path, Outlet::default())
+    }
+
+    fn with(path: String, outlet: Outlet<File>) -> Self {
+        let is_open = AtomicBool::new(outlet.sink.is_some());
+        Self { path, is_open, is_in_use: AtomicBool::new(false), outlet: Mutex::new(outlet) }
     }
 
     /// Its path as configured.
@@ -47,6 +53,16 @@ impl LogFile {
     /// Whether there is anything to write to.
     pub fn is_open(&self) -> bool {
         self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Whether the running configuration names it.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.is_in_use.load(Ordering::Relaxed)
+    }
+
+    /// The running configuration names it, or does so no more.
+    pub(crate) fn set_in_use(&self, is_in_use: bool) {
+        self.is_in_use.store(is_in_use, Ordering::Relaxed);
     }
 
     /// Writes to this file from now on, on every loop.

@@ -42,6 +42,12 @@ impl LogFiles {
     pub(super) fn committed(&self, log: Option<&AccessLog>) {
         let file = log.map_or_else(Weak::new, |log| Arc::downgrade(log.file()));
         let before = self.current.replace(Weak::clone(&file));
+        if let Some(before) = before.upgrade() {
+            before.set_in_use(false);
+        }
+        if let Some(log) = log {
+            log.file().set_in_use(true);
+        }
         // Main permits no more than one configuration back.
         let previous = if Weak::ptr_eq(&before, &file) { Weak::new() } else { before };
         self.previous.replace(previous);

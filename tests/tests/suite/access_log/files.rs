@@ -1,8 +1,9 @@
 //! The file: who opens it, what happens when it cannot be, and when it takes nothing.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::MetadataExt;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::process::Command;
 
 use blackbox::{Connection, Place, request, wait_until};
@@ -140,6 +141,7 @@ fn a_full_disk_fails_no_request_and_is_told_once() {
     logging.unitd.put("/config/access_log/path", json!(logging.path)).expect_success();
     connection.get("/z");
     wait_until("the entry", LIMIT, || logging.text() == "/z\n");
+    // What is left behind is tried for a while longer.
     let lost = r#"\[notice\] .*access log "/dev/full" is closed, 520 entries were lost$"#;
     logging.unitd.log().wait(lost);
 }
@@ -195,4 +197,69 @@ fn a_pipe_is_written_to_as_far_as_it_takes_and_nobody_waits_for_its_reader() {
     let mut lines = BufReader::new(open()).lines();
     connection.get("/again");
     wait_until("the entry", LIMIT, || lines.next().unwrap().unwrap() == "/again");
+}
+
+/// A pipe with a name that the test can read, when it likes.
+struct Pipe {
+    path: PathBuf,
+    reader: File,
+}
+
+impl Pipe {
+    fn new(path: PathBuf) -> Self {
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let mut options = File::options();
+        let reader = options.read(true).write(true).custom_flags(nix::libc::O_NONBLOCK);
+        let reader = reader.open(&path).unwrap();
+        Self { path, reader }
+    }
+
+    /// All lines, once there are so many.
+    #[track_caller]
+    fn lines(&mut self, count: usize) -> Vec<String> {
+        let mut content = Vec::new();
+        wait_until(&format!("{count} lines"), LIMIT, || {
+            // Empty for now is no end, but an error.
+            let _ = self.reader.read_to_end(&mut content);
+            content.iter().filter(|octet| **octet == b'\n').count() >= count
+        });
+        let lines: Vec<String> =
+            String::from_utf8(content).unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), count);
+        lines
+    }
+}
+
+/// What waits for a slow reader is not lost because later entries go elsewhere, be they of requests
+/// that began before or after the change.
+#[test]
+fn a_slow_pipe_that_is_left_gets_what_waits_for_it() {
+    let logging = Logging::with(&json!({ "format": "$request_uri" }), &json!({}));
+    let mut pipe = Pipe::new(logging.unitd.path("pipe"));
+    logging.unitd.put("/config/access_log/path", json!(pipe.path)).expect_success();
+    let mut connection = Connection::tcp(logging.port);
+    for number in 0..300 {
+        let target = format!("/{number:04}/{}", "x".repeat(500));
+        assert_eq!(connection.get(&target).status, 200);
+    }
+    // One that begins before the change and ends after it, between others.
+    let mut before = Connection::tcp(logging.port);
+    before.send(b"GET /0300 HTTP/1.1\r\nHost: h").unwrap();
+    wait_until("it began", LIMIT, || logging.unitd.status("/connections/active") == 1);
+    logging.unitd.put("/config/access_log/path", json!(logging.path)).expect_success();
+    connection.get("/1");
+    before.send(b"\r\n\r\n").unwrap();
+    assert_eq!(before.read_response().unwrap().status, 200);
+    connection.get("/2");
+    assert_eq!(logging.entries(2), ["/1", "/2"]);
+    let lines = pipe.lines(301);
+    let mut seen: Vec<u32> = lines.iter().map(|line| line[1..5].parse().unwrap()).collect();
+    // Each loop has entries of its own.
+    seen.sort_unstable();
+    assert_eq!(seen, (0..=300).collect::<Vec<_>>());
+    assert_eq!(logging.unitd.log().count("entries (are|were) lost"), 0);
+    wait_until("the pipe is closed", LIMIT, || {
+        let open = logging.unitd.role("router").descriptor_names();
+        !open.iter().any(|name| name.ends_with("/pipe"))
+    });
 }
