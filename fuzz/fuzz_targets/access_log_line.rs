@@ -62,6 +62,13 @@ fn unescape(text: &str) -> Vec<u8> {
     out
 }
 
+/// Whether a character ends lines, controls a terminal or turns text around.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
+}
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&[split, status], input)) = bytes.split_first_chunk::<2>() else { return };
     let at = input.len() * usize::from(split) / 255;
@@ -97,7 +104,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     format.push_entry(&mut ctx, &facts, &mut Vec::new(), &mut line);
     let line = String::from_utf8(line).expect("entries are UTF-8");
     let line = line.strip_suffix('\n').expect("entries end");
-    assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')));
+    assert!(!line.chars().any(is_unseen));
     let parts: Vec<&str> = line.split('"').collect();
     assert_eq!(parts.len(), 2 * NAMES.len() + 1);
     assert!(parts[2..2 * NAMES.len()].iter().step_by(2).all(|gap| *gap == " "));
@@ -108,6 +115,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let format = Format::compile(&format).expect("there is no script in it");
     format.push_entry(&mut ctx, &facts, &mut Vec::new(), &mut object);
     assert_eq!(object.iter().position(|octet| *octet == b'\n'), Some(object.len() - 1));
+    let shown = std::str::from_utf8(&object).expect("entries are UTF-8").trim_end_matches('\n');
+    assert!(!shown.chars().any(is_unseen));
     let value = conf::parse(&object).expect("entries are JSON");
     let value = value.as_object().expect("entries are objects");
     assert_eq!(value.len(), NAMES.len());

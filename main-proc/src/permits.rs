@@ -8,6 +8,9 @@ use port_proto::{
     PermittedApplication, Refusal, StartPrototype, UploadKind,
 };
 
+/// The most access logs that are permitted although no configuration needs them any more.
+const LEFT_LOGS_MAX: usize = 8;
+
 /// What is permitted now.
 #[derive(Debug, Default)]
 pub struct Permits {
@@ -15,6 +18,9 @@ pub struct Permits {
     /// Those of the configuration before. Its last requests may need processes yet.
     previous: Permissions,
     proposed: Option<Permissions>,
+    /// The access logs of configurations before that, the last one last: requests that take long are
+    /// logged there, and a rotation is to reach them.
+    left_logs: Vec<String>,
 }
 
 impl Permits {
@@ -39,7 +45,12 @@ impl Permits {
     fn make_current(&mut self, permissions: Permissions) {
         // A router that is started again gets the same once more; what was before that stays.
         if permissions != self.current {
-            self.previous = mem::replace(&mut self.current, permissions);
+            let current = mem::replace(&mut self.current, permissions);
+            let left = mem::replace(&mut self.previous, current);
+            self.left_logs.retain(|log| !left.access_logs.contains(log));
+            self.left_logs.extend(left.access_logs);
+            let surplus = self.left_logs.len().saturating_sub(LEFT_LOGS_MAX);
+            self.left_logs.drain(..surplus);
         }
     }
 
@@ -56,7 +67,9 @@ impl Permits {
     /// Whether this may be the file of an access log.
     #[must_use]
     pub fn access_log(&self, path: &str) -> bool {
-        self.all().any(|permissions| permissions.access_logs.iter().any(|log| log == path))
+        let mut logs =
+            self.all().flat_map(|permissions| &permissions.access_logs).chain(&self.left_logs);
+        logs.any(|log| log == path)
     }
 
     /// Whether a router may read this certificate bundle or script.
@@ -129,21 +142,26 @@ mod tests {
         permits.permit(PermitConfig { stage, permissions: named(name) });
     }
 
-    /// Which of these names are permitted, in every respect or in none.
+    /// Which of these names are permitted, in every respect or in none but that of access logs.
     fn permitted(permits: &Permits) -> String {
         let names = ["a", "b", "c", "d"].into_iter().filter(|name| {
             let request = StartPrototype { name: (*name).into(), application: b"{}".to_vec() };
             let answers = [
                 permits.listener(&ListenAddress::UnixPath((*name).into())),
                 permits.application(&request).is_some(),
-                permits.access_log(name),
                 permits.upload(&upload(UploadKind::Certificate, name)),
                 permits.upload(&upload(UploadKind::Script, name)),
             ];
-            assert!(answers == [true; 5] || answers == [false; 5]);
+            assert!(answers == [true; 4] || answers == [false; 4]);
+            assert!(permits.access_log(name) || !answers[0], "{name}");
             answers[0]
         });
         names.collect()
+    }
+
+    /// Which of these access logs are permitted.
+    fn permitted_logs(permits: &Permits) -> String {
+        ('a'..='z').filter(|name| permits.access_log(&name.to_string())).collect()
     }
 
     #[test]
@@ -199,5 +217,34 @@ mod tests {
         assert_eq!(permitted(&permits), "bc");
         permits.proposal_was_stored();
         assert_eq!(permitted(&permits), "bc");
+    }
+
+    /// A rotation is to reach requests that began long ago.
+    #[test]
+    fn the_last_access_logs_are_permitted_on() {
+        let mut permits = Permits::default();
+        for name in ["a", "b", "c"] {
+            permit(&mut permits, ConfigStage::Current, name);
+        }
+        assert_eq!(
+            (permitted(&permits).as_str(), permitted_logs(&permits).as_str()),
+            ("bc", "abc")
+        );
+        // One that was only proposed never had requests.
+        permit(&mut permits, ConfigStage::Proposed, "z");
+        permit(&mut permits, ConfigStage::Proposed, "d");
+        permits.proposal_was_stored();
+        assert_eq!(permitted_logs(&permits), "abcd");
+        // Those of one name are one.
+        for name in ["a", "b", "a", "b"] {
+            permit(&mut permits, ConfigStage::Current, name);
+        }
+        assert_eq!(permitted_logs(&permits), "abcd");
+        for name in 'e'..='m' {
+            permit(&mut permits, ConfigStage::Current, &name.to_string());
+        }
+        // The current one, the previous one and eight before.
+        assert_eq!(permitted_logs(&permits), "befghijklm");
+        assert_eq!(permitted(&permits), "");
     }
 }

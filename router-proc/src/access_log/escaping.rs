@@ -4,8 +4,8 @@
 /// How values are kept from ending an entry or a string in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escaping {
-    /// As web servers do: quotes, backslashes, what controls a line or a terminal, and what is not
-    /// UTF-8 become `\xHH`, octet by octet.
+    /// As web servers do: quotes, backslashes, what controls a line or a terminal, what is invisible,
+    /// and what is not UTF-8 become `\xHH`, octet by octet.
     Text,
     /// As in a JSON string; what is not UTF-8 becomes U+FFFD.
     Json,
@@ -19,9 +19,36 @@ fn is_plain(octet: u8) -> bool {
     matches!(octet, b' '..=b'~') && octet != b'"' && octet != b'\\'
 }
 
-/// Whether a character ends lines somewhere or controls a terminal.
-fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+/// Whether a character ends lines somewhere, controls a terminal, or has no look of its own but
+/// changes that of others: a few of them turn the rest of a line around, or hide in a name.
+fn is_unseen(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_format(c)
+}
+
+/// Whether it is of Unicode's general category Cf, or among such and kept for more of them.
+fn is_format(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 impl Escaping {
@@ -56,7 +83,7 @@ impl Escaping {
 fn push_text(c: char, out: &mut Vec<u8>) {
     let mut room = [0; 4];
     let encoded = c.encode_utf8(&mut room).as_bytes();
-    if is_control(c) || matches!(c, '"' | '\\') {
+    if is_unseen(c) || matches!(c, '"' | '\\') {
         encoded.iter().for_each(|&octet| push_octet(octet, out));
     } else {
         out.extend_from_slice(encoded);
@@ -75,10 +102,11 @@ fn push_json(c: char, out: &mut Vec<u8>) {
         '\n' => b"\\n",
         '\r' => b"\\r",
         '\t' => b"\\t",
-        _ if is_control(c) => {
-            let code = u32::from(c);
-            let digit = |shift: u32| HEX_LOWER[(code >> shift & 0xF) as usize];
-            out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+        _ if is_unseen(c) => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let digit = |shift: u32| HEX_LOWER[usize::from(*unit >> shift & 0xF)];
+                out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+            }
             return;
         }
         _ => {
@@ -122,6 +150,10 @@ mod tests {
             // Next line and the start of a terminal's sequences, each in two octets.
             ("\u{85}\u{9b}".as_bytes(), r"\xC2\x85\xC2\x9B", r"\u0085\u009b"),
             ("\u{2028}\u{2029}".as_bytes(), r"\xE2\x80\xA8\xE2\x80\xA9", r"\u2028\u2029"),
+            // What is not seen: turned-around text, a byte order mark, a tag.
+            ("a\u{202e}b".as_bytes(), r"a\xE2\x80\xAEb", r"a\u202eb"),
+            ("\u{feff}\u{ad}".as_bytes(), r"\xEF\xBB\xBF\xC2\xAD", r"\ufeff\u00ad"),
+            ("\u{e0041}".as_bytes(), r"\xF3\xA0\x81\x81", r"\udb40\udc41"),
             // What is not UTF-8: single octets, a cut sequence, an overlong slash.
             (b"a\xffb\xe6\x97", r"a\xFFb\xE6\x97", "a\u{fffd}b\u{fffd}"),
             (b"\xc0\xaf", r"\xC0\xAF", "\u{fffd}\u{fffd}"),
@@ -130,5 +162,27 @@ mod tests {
             assert_eq!(escaped(Escaping::Text, value), text);
             assert_eq!(escaped(Escaping::Json, value), json);
         }
+    }
+
+    /// Ends of the ranges, and what is beside them.
+    #[test]
+    fn invisible_characters_are_escaped_and_others_are_not() {
+        let unseen = concat!(
+            "\u{ad}\u{61c}\u{180e}\u{200b}\u{200d}\u{200f}\u{202a}\u{202e}\u{2060}\u{2064}\u{2066}\u{206f}",
+            "\u{feff}\u{fff9}\u{fffb}\u{110bd}\u{1d173}\u{1d17a}\u{e0001}\u{e0020}\u{e007f}",
+        );
+        for c in unseen.chars() {
+            let value = c.to_string();
+            let octets = value.bytes().map(|octet| format!("\\x{octet:02X}")).collect::<String>();
+            assert_eq!(escaped(Escaping::Text, value.as_bytes()), octets);
+            let shown = escaped(Escaping::Json, value.as_bytes());
+            assert!(shown.is_ascii(), "{shown}");
+            let parsed = conf::parse(format!("\"{shown}\"").as_bytes()).unwrap();
+            assert_eq!(parsed.as_text().unwrap().as_bytes(), value.as_bytes());
+        }
+        let seen =
+            "\u{ac}\u{ae}\u{200a}\u{2010}\u{2027}\u{202f}\u{205f}\u{2070}\u{fffd}\u{e0100}\u{5d0}";
+        assert_eq!(escaped(Escaping::Text, seen.as_bytes()), seen);
+        assert_eq!(escaped(Escaping::Json, seen.as_bytes()), seen);
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub struct LogFile {
     path: String,
     is_open: AtomicBool,
+    is_in_use: AtomicBool,
     outlet: Mutex<Outlet<File>>,
 }
 
@@ -30,12 +32,17 @@ impl LogFile {
     /// When it cannot be looked at.
     pub fn new(path: String, file: OwnedFd) -> io::Result<Self> {
         let outlet = Outlet { sink: Some(Sink::new(file)?), ..Outlet::default() };
-        Ok(Self { path, is_open: AtomicBool::new(true), outlet: Mutex::new(outlet) })
+        Ok(Self::with(path, outlet))
     }
 
     /// A file that could not be opened: nothing is written until it is.
     pub fn closed(path: String) -> Self {
-        Self { path, is_open: AtomicBool::new(false), outlet: Mutex::default() }
+        Self::with(path, Outlet::default())
+    }
+
+    fn with(path: String, outlet: Outlet<File>) -> Self {
+        let is_open = AtomicBool::new(outlet.sink.is_some());
+        Self { path, is_open, is_in_use: AtomicBool::new(false), outlet: Mutex::new(outlet) }
     }
 
     /// Its path as configured.
@@ -48,13 +55,23 @@ impl LogFile {
         self.is_open.load(Ordering::Relaxed)
     }
 
+    /// Whether the running configuration names it.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.is_in_use.load(Ordering::Relaxed)
+    }
+
+    /// The running configuration names it, or does so no more.
+    pub(crate) fn set_in_use(&self, is_in_use: bool) {
+        self.is_in_use.store(is_in_use, Ordering::Relaxed);
+    }
+
     /// Writes to this file from now on, on every loop.
     ///
     /// # Errors
     /// When it cannot be looked at; everything stays as it was then.
     pub fn reopen(&self, file: OwnedFd) -> io::Result<()> {
         let sink = Sink::new(file)?;
-        let told = self.outlet().replace(sink);
+        let told = self.outlet().replace(sink, Instant::now());
         self.is_open.store(true, Ordering::Relaxed);
         self.tell(told);
         Ok(())
@@ -98,7 +115,7 @@ impl LogFile {
 
 impl Drop for LogFile {
     fn drop(&mut self) {
-        let lost = self.outlet().trouble.map_or(0, |trouble| trouble.lost);
+        let lost = self.outlet().finish();
         if lost > 0 {
             unit_log::notice!("access log \"{}\" is closed, {lost} entries were lost", self.path);
         }
@@ -120,6 +137,8 @@ enum News {
 #[derive(Debug)]
 struct Sink<W> {
     file: W,
+    /// Its device and inode.
+    identity: (u64, u64),
     /// The most that is written at once.
     piece_len_max: usize,
 }
@@ -129,9 +148,9 @@ impl Sink<File> {
         // No loop waits for the reader of a pipe. Nobody else has this opening of it.
         sys::fd::set_nonblocking(&file, true)?;
         let file = File::from(file);
-        let is_regular = file.metadata()?.is_file();
-        let piece_len_max = if is_regular { usize::MAX } else { PIPE_PIECE_LEN };
-        Ok(Self { file, piece_len_max })
+        let metadata = file.metadata()?;
+        let piece_len_max = if metadata.is_file() { usize::MAX } else { PIPE_PIECE_LEN };
+        Ok(Self { file, identity: (metadata.dev(), metadata.ino()), piece_len_max })
     }
 }
 
@@ -229,14 +248,25 @@ impl<W: Write> Outlet<W> {
         self.trouble.get_or_insert(Trouble { since: now, is_loss_told: false, lost: 0 })
     }
 
-    /// Writes somewhere else from now on. The rest of a torn entry has no meaning there.
-    fn replace(&mut self, sink: Sink<W>) -> Option<News> {
+    /// Writes somewhere else from now on. The rest of a torn entry has no meaning there, unless it is
+    /// the same file by another opening.
+    fn replace(&mut self, sink: Sink<W>, now: Instant) -> Option<News> {
         // Room may have been made for it meanwhile.
         let _ = self.push(b"");
-        let is_torn = !std::mem::take(&mut self.torn).is_empty();
+        let is_same = self.sink.as_ref().is_some_and(|before| before.identity == sink.identity);
+        if !is_same && !std::mem::take(&mut self.torn).is_empty() {
+            self.trouble(now).lost += 1;
+        }
         self.sink = Some(sink);
         let trouble = self.trouble?;
-        Some(self.mend(Trouble { lost: trouble.lost + u64::from(is_torn), ..trouble }))
+        Some(self.mend(trouble))
+    }
+
+    /// Nothing is written any more: how many entries were lost that nobody has been told of.
+    fn finish(&mut self) -> u64 {
+        let _ = self.push(b"");
+        let is_torn = !self.torn.is_empty();
+        self.trouble.map_or(0, |trouble| trouble.lost) + u64::from(is_torn)
     }
 
     fn mend(&mut self, trouble: Trouble) -> News {
@@ -294,7 +324,7 @@ mod tests {
 
     fn outlet(steps: &[Result<usize, i32>], piece_len_max: usize) -> Outlet<Fake> {
         let file = Fake { steps: steps.iter().copied().collect(), ..Fake::default() };
-        Outlet { sink: Some(Sink { file, piece_len_max }), ..Outlet::default() }
+        Outlet { sink: Some(Sink { file, identity: (1, 1), piece_len_max }), ..Outlet::default() }
     }
 
     fn content(outlet: &Outlet<Fake>) -> &str {
@@ -387,6 +417,10 @@ mod tests {
         assert_eq!(content(&outlet), "one\n");
     }
 
+    fn another(inode: u64) -> Sink<Fake> {
+        Sink { file: Fake::default(), identity: (1, inode), piece_len_max: usize::MAX }
+    }
+
     #[test]
     fn another_file_begins_with_a_whole_entry() {
         let now = Instant::now();
@@ -394,10 +428,37 @@ mod tests {
         let mut entries = b"one\ntwo\n".to_vec();
         outlet.write(&mut entries, now);
         assert_eq!(entries, b"two\n");
-        let sink = Sink { file: Fake::default(), piece_len_max: usize::MAX };
-        assert_eq!(told(outlet.replace(sink)), "mended 1");
+        assert_eq!(told(outlet.replace(another(2), now)), "mended 1");
         outlet.write(&mut entries, now);
         assert_eq!(content(&outlet), "two\n");
+    }
+
+    /// A full pipe is no trouble by itself, but half an entry stays in it.
+    #[test]
+    fn an_entry_that_was_torn_by_a_full_pipe_is_told_when_it_is_left() {
+        let now = Instant::now();
+        let mut left = outlet(&[Ok(2), AGAIN, AGAIN], PIPE_PIECE_LEN);
+        let mut entries = b"one\ntwo\n".to_vec();
+        assert_eq!(told(left.write(&mut entries, now)), "");
+        assert_eq!(told(left.replace(another(2), now)), "mended 1");
+        assert_eq!(told(left.replace(another(3), now)), "");
+
+        let mut closed = outlet(&[Ok(2), AGAIN, AGAIN], PIPE_PIECE_LEN);
+        closed.write(&mut b"one\ntwo\n".to_vec(), now);
+        assert_eq!(closed.finish(), 1);
+    }
+
+    /// A rotation opens it again, and so the rest of an entry has its place there.
+    #[test]
+    fn the_rest_of_an_entry_goes_to_the_same_pipe_opened_again() {
+        let now = Instant::now();
+        let mut outlet = outlet(&[Ok(2), AGAIN, AGAIN], PIPE_PIECE_LEN);
+        let mut entries = b"one\ntwo\n".to_vec();
+        outlet.write(&mut entries, now);
+        assert_eq!(content(&outlet), "on");
+        assert_eq!(told(outlet.replace(another(1), now)), "");
+        outlet.write(&mut entries, now);
+        assert_eq!(content(&outlet), "e\ntwo\n");
     }
 
     #[test]

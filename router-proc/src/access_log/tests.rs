@@ -194,6 +194,108 @@ fn what_a_pipe_does_not_take_waits_and_then_is_lost_entry_by_entry() {
     );
 }
 
+/// A log whose file is a pipe that has nobody read it yet.
+fn piped() -> (std::io::PipeReader, AccessLog) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut log = log(r#","format":"$request_uri""#);
+    log.file = Arc::new(LogFile::new("/pipe".to_owned(), writer.into()).unwrap());
+    (reader, log)
+}
+
+/// Adds entries of 500 octets with these numbers.
+fn add(buffer: &EntryBuffer, log: &AccessLog, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let mut request = Request::get(&format!("/{number:04}/{}", "x".repeat(493)));
+        let facts = facts(&request);
+        buffer.add(log, &mut request.context(), &facts);
+    }
+}
+
+/// The numbers of the entries in a pipe, once the buffer has nothing left for it.
+fn numbers_in(mut reader: std::io::PipeReader, log: AccessLog, buffer: &EntryBuffer) -> Vec<usize> {
+    let reading = std::thread::spawn(move || {
+        let mut content = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut content).unwrap();
+        content
+    });
+    drop(log);
+    while !buffer.is_empty() {
+        buffer.flush();
+        std::thread::yield_now();
+    }
+    let content = reading.join().unwrap();
+    assert!(content.lines().all(|line| line.len() == 499), "whole entries");
+    content.lines().map(|line| line[1..5].parse().unwrap()).collect()
+}
+
+/// Three times what a pipe takes, and then requests of two configurations in turn.
+#[test]
+fn what_waits_for_a_pipe_waits_on_when_entries_go_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let (reader, old) = piped();
+    let mut new = log(r#","format":"$request_uri""#);
+    let path = directory.path().join("new");
+    new.file =
+        Arc::new(LogFile::new("new".to_owned(), File::create(&path).unwrap().into()).unwrap());
+    let buffer = EntryBuffer::default();
+    let lines = crate::routing::tests::logged(|| {
+        add(&buffer, &old, 0..400);
+        for number in 400..420 {
+            add(&buffer, &new, number..number + 1);
+            add(&buffer, &old, number..number + 1);
+            buffer.flush();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 20);
+        assert_eq!(numbers_in(reader, old, &buffer), (0..420).collect::<Vec<_>>());
+    });
+    assert_eq!(lines, <[&str; 0]>::default());
+}
+
+#[test]
+fn a_file_that_nobody_names_any_more_is_not_waited_for_for_ever() {
+    let (_reader, log) = piped();
+    let buffer = EntryBuffer::default();
+    let start = std::time::Instant::now();
+    let at = |secs| start + std::time::Duration::from_secs(secs);
+    log.file.set_in_use(true);
+    add(&buffer, &log, 0..200);
+    let lines = crate::routing::tests::logged(|| {
+        buffer.flush_at(at(1000));
+        assert!(!buffer.is_empty());
+        log.file.set_in_use(false);
+        buffer.flush_at(at(1009));
+    });
+    assert!(buffer.is_empty());
+    let told = "alert *0 access log \"/pipe\" takes no more, entries are lost";
+    assert_eq!(lines, [told]);
+    // From then on it has its time again.
+    add(&buffer, &log, 0..1);
+    buffer.flush_at(at(2000));
+    buffer.flush_at(at(2009));
+    assert!(!buffer.is_empty());
+    buffer.flush_at(at(2010));
+    assert!(buffer.is_empty());
+}
+
+#[test]
+fn entries_are_kept_for_few_files() {
+    let pipes: Vec<_> = (0..6).map(|_| piped()).collect();
+    pipes[0].1.file.set_in_use(true);
+    let buffer = EntryBuffer::default();
+    let lines = crate::routing::tests::logged(|| {
+        for (_, log) in &pipes {
+            add(&buffer, log, 0..200);
+        }
+    });
+    // The pipes that were left first, but not the one in use.
+    let told = "alert *0 access log \"/pipe\" takes no more, entries are lost";
+    assert_eq!(lines, [told, told]);
+    let (readers, logs): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
+    let counts: Vec<usize> = logs.iter().map(|log| Arc::strong_count(&log.file)).collect();
+    assert_eq!(counts, [2, 1, 1, 2, 2, 2]);
+    drop(readers);
+}
+
 /// Formats that show everything there is, in both forms.
 const EVERYTHING: [&str; 14] = [
     "remote_addr",
@@ -219,7 +321,14 @@ fn octets() -> impl Strategy<Value = Vec<u8>> {
         2 => proptest::sample::select(&b"\"\\{},:[]$-\t \x7f\x9b\xc2\x85\xe2\x80\xa8n0x"[..]),
         2 => b'a'..=b'z',
     ];
-    proptest::collection::vec(octet, 0..40)
+    // Some that take a whole sequence to be what they are.
+    let unseen =
+        ["\u{2028}", "\u{202e}", "\u{200d}", "\u{2066}", "\u{feff}", "\u{ad}", "\u{e0041}"];
+    let piece = prop_oneof![
+        9 => octet.prop_map(|octet| vec![octet]),
+        1 => proptest::sample::select(unseen.to_vec()).prop_map(|text| text.as_bytes().to_vec()),
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
 /// A target with escapes of anything in it.
@@ -237,8 +346,13 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-fn ends_a_line(c: char) -> bool {
-    c.is_control() || ['\u{2028}', '\u{2029}'].contains(&c)
+/// Whether it ends lines, controls a terminal or turns text around, and so is in no entry.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || ['\u{2028}', '\u{2029}', '\u{ad}', '\u{feff}'].contains(&c)
+        || ('\u{200b}'..='\u{200f}').contains(&c)
+        || ('\u{202a}'..='\u{202e}').contains(&c)
+        || ('\u{2066}'..='\u{2069}').contains(&c)
 }
 
 /// Undoes [`super::Escaping::Text`].
@@ -290,14 +404,14 @@ proptest! {
         let line = format_entry(&format!("\"{names}\""), &mut request);
         prop_assert!(line.ends_with('\n'));
         let line = &line[..line.len() - 1];
-        prop_assert!(!line.chars().any(ends_a_line));
+        prop_assert!(!line.chars().any(is_unseen));
         let texts: Vec<Vec<u8>> = line.split('"').skip(1).step_by(2).map(unescape).collect();
         prop_assert_eq!(line.split('"').count(), 2 * EVERYTHING.len() + 1);
 
         let members = EVERYTHING.map(|name| format!("\"{name}\":\"${name}\"")).join(",");
         let object = format_entry(&format!("{{{members}}}"), &mut request);
         prop_assert!(object.ends_with('\n') && object.lines().count() == 1);
-        prop_assert!(!object.trim_end().chars().any(|c| c.is_control()));
+        prop_assert!(!object.trim_end_matches('\n').chars().any(is_unseen));
         let value = conf::parse(object.as_bytes()).unwrap();
         let object = value.as_object().unwrap();
         prop_assert_eq!(object.len(), EVERYTHING.len());

@@ -11,13 +11,13 @@ use super::apply::{lost, plain};
 use super::{Control, MainSender};
 use crate::access_log::{AccessLog, LogFile};
 
-/// The files that may be in use, as far as main would open them again: those of the running
-/// configuration, of the one before it, and of one that is being prepared.
+/// The files that may be in use: those of the running configuration, of one that is being prepared,
+/// and of those before whose last requests go on.
 #[derive(Debug, Default)]
 pub(super) struct LogFiles {
     current: RefCell<Weak<LogFile>>,
-    previous: RefCell<Weak<LogFile>>,
-    proposed: RefCell<Weak<LogFile>>,
+    /// Every file that was opened and is not closed yet.
+    known: RefCell<Vec<Weak<LogFile>>>,
     /// How often everything was to be reopened.
     reopenings: Cell<u64>,
     /// One reopening at a time, so that the last one wins.
@@ -25,32 +25,37 @@ pub(super) struct LogFiles {
 }
 
 impl LogFiles {
+    /// The one of the running configuration.
+    fn current(&self) -> Option<Arc<LogFile>> {
+        self.current.borrow().upgrade()
+    }
+
     /// All of them, each once.
     fn all(&self) -> Vec<Arc<LogFile>> {
-        let mut all: Vec<Arc<LogFile>> = Vec::new();
-        for file in [&self.current, &self.proposed, &self.previous] {
-            if let Some(file) = file.borrow().upgrade()
-                && !all.iter().any(|other| Arc::ptr_eq(other, &file))
-            {
-                all.push(file);
-            }
-        }
-        all
+        self.known.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn add(&self, file: &Arc<LogFile>) {
+        let mut known = self.known.borrow_mut();
+        known.retain(|file| file.strong_count() > 0);
+        known.push(Arc::downgrade(file));
     }
 
     /// A configuration with this access log runs from now on.
     pub(super) fn committed(&self, log: Option<&AccessLog>) {
         let file = log.map_or_else(Weak::new, |log| Arc::downgrade(log.file()));
-        let before = self.current.replace(Weak::clone(&file));
-        // Main permits no more than one configuration back.
-        let previous = if Weak::ptr_eq(&before, &file) { Weak::new() } else { before };
-        self.previous.replace(previous);
-        self.proposed.take();
+        if let Some(before) = self.current.replace(file).upgrade() {
+            before.set_in_use(false);
+        }
+        if let Some(log) = log {
+            log.file().set_in_use(true);
+        }
     }
 }
 
 impl Control {
-    /// The access log of a configuration. A path that is open already keeps its descriptor.
+    /// The access log of a configuration. A path that stays keeps its descriptor; one that could not
+    /// be opened before has another try.
     pub(super) async fn access_log(
         &self,
         log: &conf::AccessLog,
@@ -59,22 +64,26 @@ impl Control {
         let path = log.path.to_str().ok_or_else(|| {
             Refusal::new(format!("the path of the access log \"{}\" is not UTF-8", log.path))
         })?;
-        let open = self.log_files.all().into_iter().find(|file| file.path() == path);
+        // What was left before may have been moved away or deleted meanwhile.
+        let open = self.log_files.current().filter(|file| file.is_open() && file.path() == path);
         let file = match open {
             Some(file) => file,
-            None => match (self.open_log_file(path).await, stage) {
-                (Ok(file), _) => Arc::new(file),
-                (Err(refusal), ConfigStage::Proposed) => return Err(refusal),
-                (Err(Refusal { text }), ConfigStage::Current) => {
-                    unit_log::alert!(
-                        "the previous configuration is served in part: requests are not logged: \
-                         {text}"
-                    );
-                    Arc::new(LogFile::closed(path.to_owned()))
-                }
-            },
+            None => {
+                let file = Arc::new(match (self.open_log_file(path).await, stage) {
+                    (Ok(file), _) => file,
+                    (Err(refusal), ConfigStage::Proposed) => return Err(refusal),
+                    (Err(Refusal { text }), ConfigStage::Current) => {
+                        unit_log::alert!(
+                            "the previous configuration is served in part: requests are not \
+                             logged: {text}"
+                        );
+                        LogFile::closed(path.to_owned())
+                    }
+                });
+                self.log_files.add(&file);
+                file
+            }
         };
-        self.log_files.proposed.replace(Arc::downgrade(&file));
         AccessLog::compile(log, file).map_err(|error| Refusal::new(error.to_string()))
     }
 

@@ -53,6 +53,29 @@ fn n16_line_breaks_and_quotes_in_requests_stay_where_they_are() {
     assert_eq!(entry.as_object().unwrap().len(), NAMES.len());
 }
 
+/// A line that is shown turned around, or a name that only looks like another, tells lies.
+#[test]
+fn invisible_characters_of_requests_are_shown() {
+    let logging = Logging::with(&json!({ "format": "$uri|$header_user_agent" }), &json!({}));
+    let target = "/%E2%80%AEgpj.exe%E2%80%8B%EF%BB%BF%C3%A9";
+    let fields = ["User-Agent: a\u{202e}b\u{2066}c\u{ad}d\u{e0041}", "Connection: close"];
+    Connection::tcp(logging.port).ask(&request("GET", target, &fields, b""));
+    assert_eq!(
+        logging.entries(1),
+        [concat!(
+            r"/\xE2\x80\xAEgpj.exe\xE2\x80\x8B\xEF\xBB\xBFé",
+            r"|a\xE2\x80\xAEb\xE2\x81\xA6c\xC2\xADd\xF3\xA0\x81\x81",
+        )]
+    );
+    let format = json!({ "uri": "$uri", "agent": "$header_user_agent" });
+    logging.unitd.put("/config/access_log/format", format).expect_success();
+    Connection::tcp(logging.port).ask(&request("GET", target, &fields, b""));
+    let entry = &logging.entries(2)[1];
+    assert!(entry.contains(r"/\u202egpj.exe\u200b\ufeffé") && entry.contains(r"d\udb40\udc41"));
+    let entry: Value = serde_json::from_str(entry).unwrap();
+    assert_eq!(entry["agent"], "a\u{202e}b\u{2066}c\u{ad}d\u{e0041}");
+}
+
 /// Random octets in every part of a request; each connection is one request, good or bad.
 #[test]
 fn n16_random_requests_are_one_entry_each() {

@@ -207,6 +207,35 @@ fn a_request_is_logged_by_the_configuration_it_began_with() {
     });
 }
 
+/// However many configurations ago a request began.
+#[test]
+fn a_rotation_reaches_requests_that_began_long_ago() {
+    let logging = Logging::with(&json!({ "format": "$uri" }), &json!({}));
+    let mut half = Connection::tcp(logging.port);
+    half.send(b"GET /half HTTP/1.1\r\nHost: h").unwrap();
+    wait_until("it began", LIMIT, || logging.unitd.status("/connections/active") == 1);
+    for name in ["1.log", "2.log", "3.log"] {
+        let path = logging.unitd.path(name);
+        logging.unitd.put("/config/access_log/path", json!(path)).expect_success();
+        let routes = json!([{ "action": { "return": 204 } }, { "action": { "return": 404 } }]);
+        logging.unitd.put("/config/routes", routes).expect_success();
+        logging.unitd.delete("/config/routes/1").expect_success();
+    }
+    let renamed = logging.unitd.path("renamed.log");
+    fs::rename(&logging.path, &renamed).unwrap();
+    logging.unitd.signal(Signal::SIGUSR1);
+    wait_until("it is reopened", LIMIT, || logging.path.exists());
+    // The new file is made before it is handed over.
+    wait_until("nobody holds the old file", LIMIT, || {
+        let open = logging.unitd.role("router").descriptor_names();
+        !open.iter().any(|name| name.ends_with("renamed.log"))
+    });
+    half.send(b"\r\n\r\n").unwrap();
+    assert_eq!(half.read_response().unwrap().status, 200);
+    assert_eq!(logging.entries(1), ["/half"]);
+    assert_eq!(fs::read_to_string(&renamed).unwrap(), "");
+}
+
 /// The router that follows one that was killed goes on with the log.
 #[test]
 fn a_new_router_goes_on_with_the_log() {
