@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::time::Duration;
 
 use app_proto::{
     CHANNEL_LEN, DOORBELL_LEN, FLAG_CANCELLED, NOTICE, REQUEST_HEAD, REQUEST_INLINE_MAX,
@@ -13,6 +14,7 @@ use app_proto::{
     SLOTS, SessionKind, SessionRecord, SlotState, ToRouter, ToWorker, WORKER_BUSY, WORKER_SLEEP,
     WORKER_WANTS_ROOM, record_file_stub, ring_free, ring_used, set_request_id, slot_offset,
 };
+use sys::poll::{PollFd, PollFlags};
 use sys::shm::SharedMemory;
 use sys::socket::{ReceivedPacket, SendMode};
 
@@ -401,9 +403,23 @@ impl RouterChannel {
         send_doorbell(self.doorbell.as_fd(), &message.encode(), fds)
     }
 
+    /// Whether most of the doorbell's room is free, as the kernel judges it: a watch for writability
+    /// tells when it is so again.
+    ///
+    /// # Errors
+    /// Those of `poll`.
+    pub fn has_much_room(&self) -> Result<bool, ChannelError> {
+        let mut fds = [PollFd::new(&self.doorbell, PollFlags::OUT)];
+        // A worker that is gone shows when something is sent.
+        Ok(sys::poll::poll(&mut fds, Some(Duration::ZERO))? > 0)
+    }
+
     /// As [`Self::send`], but `false` also when the system has no room for descriptors at the moment:
     /// that is not the worker's fault.
-    fn send_or_wait(
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_or_wait(
         &self,
         message: ToWorker,
         fds: &[BorrowedFd<'_>],
