@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use blackbox::{Connection, Place, request, wait_until};
 use nix::sys::signal::Signal;
@@ -262,4 +263,53 @@ fn a_slow_pipe_that_is_left_gets_what_waits_for_it() {
         let open = logging.unitd.role("router").descriptor_names();
         !open.iter().any(|name| name.ends_with("/pipe"))
     });
+}
+
+/// A client that leaves in the middle of an answer waits for no log, nor does anybody else, and its
+/// entry is there once somebody reads.
+#[test]
+fn an_answer_that_is_cut_short_is_logged_to_a_pipe_that_nobody_reads_yet() {
+    let logging = Logging::with(
+        &json!({ "format": "$request_uri $status $body_bytes_sent" }),
+        &json!({ "settings": { "listen_threads": 1 } }),
+    );
+    let large = logging.unitd.sparse("www/large.bin", 200_000_000);
+    let routes = json!([
+        { "match": { "uri": "/large" }, "action": { "share": large } },
+        { "action": { "return": 200 } },
+    ]);
+    logging.unitd.put("/config/routes", routes).expect_success();
+    let mut pipe = Pipe::new(logging.unitd.path("pipe"));
+    logging.unitd.put("/config/access_log/path", json!(pipe.path)).expect_success();
+    // More than the pipe takes.
+    let mut connection = Connection::tcp(logging.port);
+    for number in 0..200 {
+        let target = format!("/{number}/{}", "x".repeat(500));
+        assert_eq!(connection.get(&target).status, 200);
+    }
+    for _ in 0..3 {
+        let mut leaving = Connection::tcp(logging.port);
+        leaving.send(&request("GET", "/large", &[], b"")).unwrap();
+        assert_eq!(leaving.read_head().unwrap().status, 200);
+        drop(leaving);
+        assert_eq!(connection.get("/after").status, 200);
+    }
+    wait_until("the requests have ended", LIMIT, || {
+        logging.unitd.status("/connections/active") == 0
+    });
+    let router = logging.unitd.role("router");
+    wait_until("the router rests", LIMIT, || {
+        let ticks = router.cpu_ticks();
+        std::thread::sleep(Duration::from_millis(500));
+        router.cpu_ticks() - ticks < 5
+    });
+    let lines = pipe.lines(206);
+    let cut: Vec<u64> = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("/large 200 "))
+        .map(|octets| octets.parse().unwrap())
+        .collect();
+    assert!(cut.len() == 3 && cut.iter().all(|octets| *octets < 200_000_000), "{cut:?}");
+    assert_eq!(lines.iter().filter(|line| *line == "/after 200 0").count(), 3);
+    assert_eq!(logging.unitd.log().count("entries (are|were) lost"), 0);
 }
