@@ -371,7 +371,8 @@ impl Controller {
             Question::Abort => Some(Ok(nothing_proposed())),
             Question::Commit | Question::Status | Question::Restart(_) => None,
         };
-        let is_proposal = matches!(question, Question::Prepare(ConfigStage::Proposed, _));
+        let is_proposal =
+            matches!(question, Question::Prepare(ConfigStage::Proposed | ConfigStage::Tried, _));
         let main = self.main.clone();
         self.questions.spawn_local(async move {
             if let Some(permit) = permit

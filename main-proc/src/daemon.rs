@@ -28,7 +28,7 @@ use crate::listeners::Listeners;
 use crate::log_file;
 use crate::modules::Modules;
 use crate::peer::{Peer, report, say};
-use crate::permits::{self, Permits};
+use crate::permits::{self, LogPermit, Permits};
 use crate::prototype::{self, Asked, Outcome, Surroundings};
 use crate::rotation::Rotation;
 use crate::start::{Program, Starter};
@@ -558,10 +558,14 @@ impl Daemon {
     }
 
     fn open_access_log(&self, from: Identity, path: &str) -> Result<WithFds<(), 1>, Refusal> {
-        if !self.permits.access_log(path) {
-            return Err(permits::refuse(from, Kind::OpenAccessLog, &format!("\"{path}\"")));
-        }
-        let file = log_file::open(path).map_err(|error| {
+        let opened = match self.permits.access_log(path) {
+            Some(LogPermit::Real) => log_file::open(path),
+            Some(LogPermit::Trial) => log_file::try_out(path),
+            None => {
+                return Err(permits::refuse(from, Kind::OpenAccessLog, &format!("\"{path}\"")));
+            }
+        };
+        let file = opened.map_err(|error| {
             let text = format!("open(\"{path}\") failed {}", Described(&error));
             unit_log::error!("{text}");
             Refusal { text }

@@ -11,6 +11,15 @@ use port_proto::{
 /// The most access logs that are permitted although no configuration needs them any more.
 const LEFT_LOGS_MAX: usize = 8;
 
+/// How the file of an access log may be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPermit {
+    /// To be written to, and made if there is none.
+    Real,
+    /// To find out whether it can be.
+    Trial,
+}
+
 /// What is permitted now.
 #[derive(Debug, Default)]
 pub struct Permits {
@@ -18,6 +27,8 @@ pub struct Permits {
     /// Those of the configuration before. Its last requests may need processes yet.
     previous: Permissions,
     proposed: Option<Permissions>,
+    /// Whether the proposed one is only tried.
+    is_trial: bool,
     /// The access logs of configurations before that, the last one last: requests that take long are
     /// logged there, and a rotation is to reach them.
     left_logs: Vec<String>,
@@ -31,13 +42,22 @@ impl Permits {
                 self.proposed = None;
                 self.make_current(permissions);
             }
-            ConfigStage::Proposed => self.proposed = Some(permissions),
+            ConfigStage::Proposed => {
+                self.proposed = Some(permissions);
+                self.is_trial = false;
+            }
+            ConfigStage::Tried => {
+                self.proposed = Some(permissions);
+                self.is_trial = true;
+            }
         }
     }
 
     /// The proposed configuration is on the disk, and so the current one.
     pub fn proposal_was_stored(&mut self) {
-        if let Some(permissions) = self.proposed.take() {
+        if let Some(permissions) = self.proposed.take()
+            && !self.is_trial
+        {
             self.make_current(permissions);
         }
     }
@@ -64,12 +84,16 @@ impl Permits {
         self.all().any(|permissions| permissions.listeners.contains(address))
     }
 
-    /// Whether this may be the file of an access log.
+    /// Whether and how this may be opened as the file of an access log.
     #[must_use]
-    pub fn access_log(&self, path: &str) -> bool {
-        let mut logs =
-            self.all().flat_map(|permissions| &permissions.access_logs).chain(&self.left_logs);
-        logs.any(|log| log == path)
+    pub fn access_log(&self, path: &str) -> Option<LogPermit> {
+        let is_in = |logs: &[String]| logs.iter().any(|log| log == path);
+        let known = [&self.current.access_logs, &self.previous.access_logs, &self.left_logs];
+        if known.into_iter().any(|logs| is_in(logs)) {
+            return Some(LogPermit::Real);
+        }
+        let permit = if self.is_trial { LogPermit::Trial } else { LogPermit::Real };
+        self.proposed.as_ref().filter(|it| is_in(&it.access_logs)).map(|_| permit)
     }
 
     /// Whether a router may read this certificate bundle or script.
@@ -153,7 +177,7 @@ mod tests {
                 permits.upload(&upload(UploadKind::Script, name)),
             ];
             assert!(answers == [true; 4] || answers == [false; 4]);
-            assert!(permits.access_log(name) || !answers[0], "{name}");
+            assert!(permits.access_log(name).is_some() || !answers[0], "{name}");
             answers[0]
         });
         names.collect()
@@ -161,7 +185,7 @@ mod tests {
 
     /// Which of these access logs are permitted.
     fn permitted_logs(permits: &Permits) -> String {
-        ('a'..='z').filter(|name| permits.access_log(&name.to_string())).collect()
+        ('a'..='z').filter(|name| permits.access_log(&name.to_string()).is_some()).collect()
     }
 
     #[test]
@@ -217,6 +241,24 @@ mod tests {
         assert_eq!(permitted(&permits), "bc");
         permits.proposal_was_stored();
         assert_eq!(permitted(&permits), "bc");
+    }
+
+    #[test]
+    fn what_is_only_tried_makes_no_access_log_and_is_never_the_current_one() {
+        let mut permits = Permits::default();
+        permit(&mut permits, ConfigStage::Current, "a");
+        permit(&mut permits, ConfigStage::Tried, "b");
+        assert_eq!(permitted(&permits), "ab");
+        assert_eq!(permits.access_log("b"), Some(LogPermit::Trial));
+        permits.proposal_was_stored();
+        assert_eq!(permitted(&permits), "a");
+        permit(&mut permits, ConfigStage::Tried, "a");
+        assert_eq!(permits.access_log("a"), Some(LogPermit::Real));
+        permit(&mut permits, ConfigStage::Proposed, "b");
+        assert_eq!(permits.access_log("b"), Some(LogPermit::Real));
+        assert_eq!(permits.access_log("c"), None);
+        permits.proposal_was_stored();
+        assert_eq!(permitted(&permits), "ab");
     }
 
     /// A rotation is to reach requests that began long ago.

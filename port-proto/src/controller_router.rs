@@ -11,7 +11,7 @@ use crate::{ConfigStage, Direction, Refusal};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrepareConfig {
     /// Which configuration it is. An application that does not start is a reason to refuse a
-    /// proposed one. In the current one it is started later, and the rest is served meanwhile.
+    /// proposed or tried one. In the current one it is started later, and the rest is served meanwhile.
     pub stage: ConfigStage,
     /// The compact JSON text, validated by the controller.
     pub json: Vec<u8>,

@@ -94,6 +94,8 @@ pub enum ConfigStage {
     Current,
     /// One that is to become the current one. It does when it is stored.
     Proposed,
+    /// One that is prepared to find out whether it could be, and then dropped.
+    Tried,
 }
 
 /// Do for the router what a configuration needs and nothing else. To be sent before the router gets

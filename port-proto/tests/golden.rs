@@ -412,6 +412,13 @@ fn controller_to_router() {
             }),
             "01 28 01 00 0d 0c 0b 0a 04 00 00 00 | 01 02 7b 7d",
         ),
+        (
+            ControllerToRouter::PrepareConfig(PrepareConfig {
+                stage: ConfigStage::Tried,
+                json: b"{}".to_vec(),
+            }),
+            "01 28 01 00 0d 0c 0b 0a 04 00 00 00 | 02 02 7b 7d",
+        ),
         (ControllerToRouter::CommitConfig(CommitConfig), "01 29 01 00 0d 0c 0b 0a 00 00 00 00 |"),
         (ControllerToRouter::AbortConfig(AbortConfig), "01 2a 01 00 0d 0c 0b 0a 00 00 00 00 |"),
         (ControllerToRouter::GetStatus(GetStatus), "01 2b 01 00 0d 0c 0b 0a 00 00 00 00 |"),

@@ -9,12 +9,30 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, umask};
-use rustix::fs::{AtFlags, FileType, FlockOperation, Gid, OFlags, Uid};
+use rustix::fs::{Access, AtFlags, FileType, FlockOperation, Gid, OFlags, Uid};
 use rustix::io::Errno;
 
 /// The flags of open(2) for a path that others chose: it neither waits, for the other end of a FIFO
 /// for instance, nor makes a terminal the controlling one.
 pub const OPEN_WARILY: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
+
+/// Finds out whether files can be made in a directory. What is opened is a file without a name, or,
+/// where the file system has no such files, `/dev/null`.
+///
+/// # Errors
+/// What open(2) says.
+pub fn try_making_files(directory: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).mode(0o600).custom_flags(libc::O_TMPFILE);
+    match options.open(directory) {
+        // Kernels and file systems that do not know the flag say that it is a directory.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR)) => {
+            rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+            File::options().write(true).open("/dev/null")
+        }
+        opened => opened,
+    }
+}
 
 /// Opens a program so that it can be executed by descriptor later, whatever happens to its name
 /// until then.

@@ -80,7 +80,9 @@ impl Bench {
                             let is_sync = matches!(self.session.task, Some(Task::Sync(_)));
                             assert!(!is_sync || is_current);
                             assert_eq!(stage == ConfigStage::Current, is_sync);
-                            format!("prepare {}", text(&json))
+                            let is_tried = stage == ConfigStage::Tried;
+                            let word = if is_tried { "try" } else { "prepare" };
+                            format!("{word} {}", text(&json))
                         }
                         Question::Commit => "commit".to_owned(),
                         Question::Abort => "abort".to_owned(),
@@ -363,20 +365,20 @@ fn mistakes_of_the_user_never_reach_the_router() {
 fn a_dry_run_is_prepared_and_dropped() {
     let mut bench = Bench::running(r#"{"a":1}"#);
     bench.try_put(1, "/a", "2");
-    bench.answer("prepare {\"a\":2}", Answer::Done);
+    bench.answer("try {\"a\":2}", Answer::Done);
     assert_eq!(bench.said(), [""; 0]);
     bench.answer("abort", Answer::Done);
     assert_eq!(bench.said(), [r#"1 200 {"success":"Configuration is valid."}"#]);
     assert_eq!(bench.config(), r#"{"a":1}"#);
     assert!(bench.session.is_at_rest());
     bench.try_put(2, "/a", "3");
-    bench.answer("prepare", no("no"));
+    bench.answer("try", no("no"));
     assert_eq!(bench.said(), [not_applied(2, "no")]);
     bench.try_put(3, "/bad", "3");
     assert_eq!(bench.said().len(), 2);
     assert_eq!(bench.question(), "");
     bench.try_put(4, "/a", "4");
-    bench.answer("prepare", Answer::Done);
+    bench.answer("try", Answer::Done);
     bench.router_lost();
     assert_eq!(bench.said(), [r#"4 200 {"success":"Configuration is valid."}"#]);
     assert_eq!(bench.config(), r#"{"a":1}"#);

@@ -46,7 +46,8 @@ impl Session {
     pub(super) fn begin_update(&mut self, ticket: Ticket, config: Config, dry_run: bool) {
         let json = config.json.clone();
         let update = Update { ticket, config, dry_run, stage: Stage::Preparing };
-        let question = Question::Prepare(ConfigStage::Proposed, json);
+        let stage = if dry_run { ConfigStage::Tried } else { ConfigStage::Proposed };
+        let question = Question::Prepare(stage, json);
         self.ask(Task::Update(Box::new(update)), question);
     }
 

@@ -159,7 +159,7 @@ fn permitted_application() -> impl Strategy<Value = PermittedApplication> {
 }
 
 fn stage() -> impl Strategy<Value = ConfigStage> {
-    prop_oneof![Just(ConfigStage::Current), Just(ConfigStage::Proposed)]
+    prop_oneof![Just(ConfigStage::Current), Just(ConfigStage::Proposed), Just(ConfigStage::Tried)]
 }
 
 fn permit_config() -> impl Strategy<Value = PermitConfig> {

@@ -71,7 +71,9 @@ impl Control {
             None => {
                 let file = Arc::new(match (self.open_log_file(path).await, stage) {
                     (Ok(file), _) => file,
-                    (Err(refusal), ConfigStage::Proposed) => return Err(refusal),
+                    (Err(refusal), ConfigStage::Proposed | ConfigStage::Tried) => {
+                        return Err(refusal);
+                    }
                     (Err(Refusal { text }), ConfigStage::Current) => {
                         unit_log::alert!(
                             "the previous configuration is served in part: requests are not \

@@ -53,7 +53,7 @@ impl Control {
         let mut config = Config::validate(&value, &self.environment)
             .map_err(|error| Refusal::new(error.detail))?;
         match stage {
-            ConfigStage::Proposed => {
+            ConfigStage::Proposed | ConfigStage::Tried => {
                 if let Some(text) = unsupported::find(&config) {
                     return Err(Refusal::new(plain(&text)));
                 }
@@ -103,7 +103,7 @@ impl Control {
         for listener in &config.listeners {
             match (self.open(listener, attempt).await, stage) {
                 (Ok(()), _) => {}
-                (Err(refusal), ConfigStage::Proposed) => return Err(refusal),
+                (Err(refusal), ConfigStage::Proposed | ConfigStage::Tried) => return Err(refusal),
                 // One address must not take the others down with it.
                 (Err(Refusal { text }), ConfigStage::Current) => {
                     unit_log::alert!(
@@ -143,7 +143,7 @@ impl Control {
             }
         }
         match stage {
-            ConfigStage::Proposed => {
+            ConfigStage::Proposed | ConfigStage::Tried => {
                 if let Some((_, refusal)) = failed.into_iter().next() {
                     return Err(refusal);
                 }

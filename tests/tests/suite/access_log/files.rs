@@ -50,6 +50,33 @@ fn a_file_that_cannot_be_opened_refuses_the_configuration() {
     assert_eq!(logging.entries(1), ["/x"]);
 }
 
+/// It is found out whether it could be opened, and with the same outcome.
+#[test]
+fn a_dry_run_makes_no_file() {
+    let logging = Logging::with(&json!({ "format": "$uri" }), &json!({}));
+    let path = logging.unitd.path("new.log");
+    let tried = logging.unitd.put("/config/access_log?dry_run", json!(path)).expect_success();
+    assert_eq!(tried.json(), json!({ "success": "Configuration is valid." }));
+    assert!(!path.exists());
+    for name in ["nowhere/access.log", "access.log/x", ""] {
+        let path = logging.unitd.path(name);
+        logging.unitd.expect_alert("failed to apply new conf");
+        let tried = logging.unitd.put("/config/access_log?dry_run", json!(path));
+        let real = logging.unitd.put("/config/access_log", json!(path));
+        assert_eq!((tried.status, real.status), (500, 500), "{name}");
+        assert_eq!(tried.detail(), real.detail());
+    }
+    // One that is there is not written to either.
+    let other = logging.unitd.write("other.log", "");
+    logging.unitd.put("/config/access_log?dry_run", json!(other)).expect_success();
+    logging.visit("/x");
+    assert_eq!(logging.entries(1), ["/x"]);
+    assert_eq!(fs::read(other).unwrap(), b"");
+    logging.unitd.put("/config/access_log/path", json!(path)).expect_success();
+    logging.visit("/y");
+    assert_eq!(fs::read(&path).unwrap(), b"/y\n");
+}
+
 /// A daemon whose stored configuration names a log in the missing directory `logs`.
 fn start_without_the_directory() -> Logging {
     let place = Place::new();
