@@ -405,6 +405,32 @@ fn files_that_are_kept_open_make_room_when_descriptors_run_short() {
     drop(shortage);
 }
 
+#[test]
+fn files_that_are_kept_open_make_room_for_compressed_ones() {
+    let unitd = own_daemon();
+    let port = unitd.port();
+    share(&unitd, port, &json!({}));
+    let compression = json!({ "compressors": { "encoding": "gzip" } });
+    unitd.put("/config/settings/http", json!({ "compression": compression })).expect_success();
+    let kept: Vec<String> =
+        (0..4).map(|number| unitd.write(&format!("www/kept{number}.txt"), "kept")).collect();
+    let page = unitd.write("www/page.html", "<p>a page of many words</p>".repeat(100));
+    let router = unitd.role("router");
+    let mut connection = Connection::tcp(port);
+    wait_until("all are kept open", LIMIT, || {
+        for number in 0..4 {
+            fetch(&mut connection, &format!("/kept{number}.txt"));
+        }
+        fetch(&mut connection, "/page.html");
+        holds(&router, &page) && kept.iter().all(|path| holds(&router, path))
+    });
+    let shortage = Shortage::of(&router, 0);
+    let gzip = request("GET", "/page.html", &["Accept-Encoding: gzip"], b"");
+    let response = connection.ask(&gzip);
+    drop(shortage);
+    assert_eq!((response.status, response.field("Content-Encoding")), (200, Some("gzip")));
+}
+
 /// An error of the system ends the search: neither another path nor the fallback hides it.
 #[test]
 fn an_error_of_the_system_is_an_alert_and_500_at_once() {
