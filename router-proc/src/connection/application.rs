@@ -177,11 +177,14 @@ impl Connection {
         let content_encoding = encoding.as_ref().map(|encoding| encoding.name());
         let length = if encoding.is_none() { facts.length } else { None };
         let delivery = Delivery::decide(self.facts(buffers), status, length);
-        let fields = passed_fields(&head, encoding.is_some());
+        let is_encoded = encoding.is_some();
+        let fields = passed_fields(&head, is_encoded);
+        let mut tag = Vec::new();
         buffers.out.clear();
         if conf.snapshot.routes.changes_response(start.action, status) {
             buffers.fields.clear();
             for (name, value) in fields {
+                let value = if is_encoded { of_encoded(name, value, &mut tag) } else { value };
                 buffers.fields.push(name, value);
             }
             if let Some(name) = content_encoding {
@@ -196,6 +199,7 @@ impl Connection {
             let date = self.event_loop.clock.date();
             let mut out = ResponseHead::begin(&mut buffers.out, status, delivery);
             for (name, value) in fields {
+                let value = if is_encoded { of_encoded(name, value, &mut tag) } else { value };
                 out.field(name, value);
             }
             if let Some(name) = content_encoding {
@@ -443,6 +447,18 @@ pub(super) fn passed_fields<'a>(
     })
 }
 
+/// The value of a field when the body is encoded: a strong tag becomes a weak one, as it is that of
+/// other octets.
+fn of_encoded<'v>(name: &[u8], value: &'v [u8], room: &'v mut Vec<u8>) -> &'v [u8] {
+    if !name.eq_ignore_ascii_case(b"etag") || !value.starts_with(b"\"") {
+        return value;
+    }
+    room.clear();
+    room.extend_from_slice(b"W/");
+    room.extend_from_slice(value);
+    room
+}
+
 /// Whether the value of a `Status` field begins with three digits, of 100 to 999.
 fn is_status(value: &[u8]) -> bool {
     matches!(value, [b'1'..=b'9', second, third, ..] if second.is_ascii_digit() && third.is_ascii_digit())
@@ -451,6 +467,21 @@ fn is_status(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_of_what_is_encoded_is_weak() {
+        for (name, value, expected) in [
+            ("ETag", "\"a\"", "W/\"a\""),
+            ("etag", "\"\"", "W/\"\""),
+            ("ETag", "W/\"a\"", "W/\"a\""),
+            ("ETag", "a", "a"),
+            ("X-Tag", "\"a\"", "\"a\""),
+        ] {
+            let mut room = b"before".to_vec();
+            let value = of_encoded(name.as_bytes(), value.as_bytes(), &mut room);
+            assert_eq!(value, expected.as_bytes(), "{name}");
+        }
+    }
 
     #[test]
     fn a_status_field_has_three_digits_first() {

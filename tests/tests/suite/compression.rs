@@ -291,7 +291,11 @@ fn only_what_can_be_encoded_is() {
         assert_eq!(response.field("Content-Encoding"), None, "{more}");
         assert!(response.body == text("x", 5000), "{more}");
     }
-    let response = answer("fields=[[%22content-encoding%22,%22x-own%22]]");
+    let response = answer("fields=[[%22ETag%22,%22%5C%22a%5C%22%22]]");
+    assert_eq!(response.field("ETag"), Some("W/\"a\""));
+    let response =
+        answer("fields=[[%22content-encoding%22,%22x-own%22],[%22ETag%22,%22%5C%22a%5C%22%22]]");
+    assert_eq!(response.field("ETag"), Some("\"a\""), "it is not encoded");
     assert_eq!(response.all("Content-Encoding"), ["x-own"]);
     assert!(response.body == text("x", 5000));
     for status in ["204%20No%20Content", "304%20Not%20Modified"] {

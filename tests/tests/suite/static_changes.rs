@@ -338,9 +338,6 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     assert_eq!(unitd.fetch(port, "/small.txt").text(), "small");
 }
 
-/// Descriptors that the router leaves to itself when there may be few.
-const RESERVE: u64 = 16;
-
 /// Lets a process have few descriptors more than it has, until this is dropped.
 struct Shortage {
     pid: Pid,
@@ -392,17 +389,41 @@ fn files_that_are_kept_open_make_room_when_descriptors_run_short() {
     let router = unitd.role("router");
     let mut connection = Connection::tcp(port);
     fetch_until_kept(&unitd, &mut connection, "/kept.txt");
-    let shortage = Shortage::of(&router, RESERVE);
-    // The router looks at its limit now and then. As long as there is something to close, no
-    // request is refused; a file that has just been written is opened each time.
-    wait_until("room is made", LIMIT, || {
-        assert_eq!(fetch(&mut connection, "/kept.txt").text(), "kept");
-        unitd.write("www/wanted.txt", "wanted");
-        assert_eq!(fetch(&mut connection, "/wanted.txt").text(), "wanted");
-        !holds(&router, &kept)
-    });
+    // So few connections may have the last descriptors too. As long as there is something to close,
+    // no request is refused; a file that has just been written is opened each time.
+    let shortage = Shortage::of(&router, 0);
+    assert_eq!(connection.get("/kept.txt").text(), "kept");
+    unitd.write("www/wanted.txt", "wanted");
+    assert_eq!(fetch(&mut connection, "/wanted.txt").text(), "wanted");
+    assert!(!holds(&router, &kept));
     assert_eq!(connection.get("/kept.txt").text(), "kept");
     drop(shortage);
+}
+
+#[test]
+fn files_that_are_kept_open_make_room_for_compressed_ones() {
+    let unitd = own_daemon();
+    let port = unitd.port();
+    share(&unitd, port, &json!({}));
+    let compression = json!({ "compressors": { "encoding": "gzip" } });
+    unitd.put("/config/settings/http", json!({ "compression": compression })).expect_success();
+    let kept: Vec<String> =
+        (0..4).map(|number| unitd.write(&format!("www/kept{number}.txt"), "kept")).collect();
+    let page = unitd.write("www/page.html", "<p>a page of many words</p>".repeat(100));
+    let router = unitd.role("router");
+    let mut connection = Connection::tcp(port);
+    wait_until("all are kept open", LIMIT, || {
+        for number in 0..4 {
+            fetch(&mut connection, &format!("/kept{number}.txt"));
+        }
+        fetch(&mut connection, "/page.html");
+        holds(&router, &page) && kept.iter().all(|path| holds(&router, path))
+    });
+    let shortage = Shortage::of(&router, 0);
+    let gzip = request("GET", "/page.html", &["Accept-Encoding: gzip"], b"");
+    let response = connection.ask(&gzip);
+    drop(shortage);
+    assert_eq!((response.status, response.field("Content-Encoding")), (200, Some("gzip")));
 }
 
 /// An error of the system ends the search: neither another path nor the fallback hides it.
