@@ -16,6 +16,9 @@ pub(super) struct Pending {
 impl Pending {
     /// Appends bytes.
     pub(super) fn push(&mut self, more: &[u8]) {
+        if more.is_empty() {
+            return;
+        }
         if self.used > 0 {
             self.bytes.drain(..self.used.min(self.bytes.len()));
             self.used = 0;
@@ -76,5 +79,17 @@ mod tests {
         assert_eq!(pending.bytes.capacity(), 0);
         pending.consume(10);
         assert!(pending.is_empty());
+    }
+
+    /// Each of many requests in one read asks for more before it is parsed.
+    #[test]
+    fn nothing_is_moved_when_nothing_comes() {
+        let mut pending = Pending::from(b"one two".to_vec());
+        pending.consume(4);
+        let place = pending.as_ptr();
+        pending.push(b"");
+        assert_eq!((&*pending, pending.as_ptr(), pending.used), (&b"two"[..], place, 4));
+        pending.push(b"!");
+        assert_eq!((&*pending, pending.used), (&b"two!"[..], 0));
     }
 }
