@@ -85,6 +85,17 @@ impl Process {
         self.status("Threads:").and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
+    /// How many of its threads have a name that begins so.
+    #[must_use]
+    pub fn threads_named(&self, beginning: &str) -> usize {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten();
+        let names = threads.flatten().filter_map(|thread| {
+            // It may have ended by now.
+            fs::read_to_string(thread.path().join("comm")).ok()
+        });
+        names.filter(|name| name.starts_with(beginning)).count()
+    }
+
     /// How much processor time it has used, in clock ticks: hundredths of a second.
     #[must_use]
     pub fn cpu_ticks(&self) -> u64 {

@@ -95,17 +95,24 @@ impl Loops {
         });
         // Before any is told to retire: it looks here for who takes its connections.
         peers.store(Arc::new(serving.collect()));
-        for (at, running) in self.running.iter_mut().enumerate() {
-            // A loop that has ended with the router takes no commands, which does not matter.
-            if at < count {
-                if running.retired_in.take().is_some() {
-                    let _ = running.thread.commands.send(Command::Resume);
-                }
-            } else if running.retired_in.is_none() {
+        self.resume(count);
+        for running in self.running.iter_mut().skip(count) {
+            if running.retired_in.is_none() {
                 let round = self.next_round;
                 self.next_round = round.wrapping_add(1);
                 running.retired_in = Some(round);
                 let _ = running.thread.commands.send(Command::Retire { round });
+            }
+        }
+    }
+
+    /// Has the first `count` loops go on serving, though they may be retiring. They get new connections
+    /// only from [`Self::settle`] on.
+    fn resume(&mut self, count: usize) {
+        for running in self.running.iter_mut().take(count) {
+            if running.retired_in.take().is_some() {
+                // A loop that has ended with the router takes no commands, which does not matter.
+                let _ = running.thread.commands.send(Command::Resume);
             }
         }
     }
@@ -148,8 +155,11 @@ impl Loops {
 }
 
 impl Control {
-    /// Starts loops until there are `count`. Those beyond are kept until [`Self::settle_loops`].
+    /// Starts loops until there are `count`, and keeps those that were about to end. Those beyond are
+    /// kept until [`Self::settle_loops`].
     pub(super) fn ensure_loops(&self, count: usize) -> Result<(), RouterError> {
+        // At once: one that has said it is vacant could be struck off before all is settled.
+        self.loops.borrow_mut().resume(count);
         loop {
             let index = {
                 let loops = self.loops.borrow();

@@ -482,7 +482,14 @@ fn n5_a_thousand_changes_of_threads_lose_no_request() {
     ];
     let mut random = Random(7);
     for round in 0..1000 {
-        threads(1 + u32::try_from(random.below(8)).unwrap());
+        let count = 1 + u32::try_from(random.below(8)).unwrap();
+        threads(count);
+        if round % 20 == 0 {
+            let count = usize::try_from(count).unwrap();
+            wait_until("there are as many loops as configured", LIMIT, || {
+                router.threads_named("loop-") == count
+            });
+        }
         if round % 100 == 0 {
             loads.iter().for_each(|load| load.wait_for_more(20));
             for connection in &mut idle {
@@ -515,6 +522,21 @@ fn n5_a_thousand_changes_of_threads_lose_no_request() {
     assert_eq!(unitd.status("/requests/total"), answered + 200);
     if !pythons().is_empty() {
         assert_eq!(unitd.workers("app"), watched[1..]);
+    }
+}
+
+/// A loop that is about to end when it is needed again goes on, however late that is noticed.
+#[test]
+fn loops_that_are_needed_again_are_there() {
+    let unitd = Unitd::start();
+    let router = unitd.role("router");
+    for round in 0..300 {
+        for count in [1, 4] {
+            unitd.put("/config/settings", json!({ "listen_threads": count })).expect_success();
+        }
+        wait_until(&format!("there are four loops in round {round}"), LIMIT, || {
+            router.threads_named("loop-") == 4
+        });
     }
 }
 
