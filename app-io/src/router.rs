@@ -401,9 +401,21 @@ impl RouterChannel {
         send_doorbell(self.doorbell.as_fd(), &message.encode(), fds)
     }
 
+    /// How much of the doorbell's room is taken by what the worker has not read, in bytes as the kernel
+    /// counts them. A watch for writability tells when it is less.
+    ///
+    /// # Errors
+    /// What ioctl(2) says.
+    pub fn unread(&self) -> Result<u64, ChannelError> {
+        Ok(sys::socket::unsent(self.doorbell.as_fd())?)
+    }
+
     /// As [`Self::send`], but `false` also when the system has no room for descriptors at the moment:
     /// that is not the worker's fault.
-    fn send_or_wait(
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_or_wait(
         &self,
         message: ToWorker,
         fds: &[BorrowedFd<'_>],

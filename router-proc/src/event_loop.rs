@@ -36,7 +36,7 @@ pub use thread::{LoopThread, Peer, Peers, spawn};
 pub use timers::{TICK_MS, Timer, Timers};
 
 use crate::access_log::EntryBuffer;
-use crate::app::{Dispatcher, Worker, WorkerKey};
+use crate::app::{Attachment, Dispatcher, Worker, WorkerKey};
 use crate::compression;
 use crate::connection::Buffers;
 use crate::control::WorkerGauge;
@@ -72,8 +72,10 @@ pub enum Command {
     AddApps(Vec<AppSpec>),
     /// A worker is being started.
     AddWorker(WorkerKey, RouterChannel, Arc<WorkerGauge>),
-    /// Send a worker a further channel: memory, doorbell and loop page.
-    Attach(WorkerKey, [OwnedFd; 3]),
+    /// Send a worker its end of the channel to another loop, as soon as it reads.
+    Attach(WorkerKey, Attachment),
+    /// The loop with this number has ended: no worker needs to hear of it any more.
+    ForgetLoop(usize),
     /// A worker's application is loaded.
     WorkerReady(WorkerKey),
     /// A worker gets no more requests.

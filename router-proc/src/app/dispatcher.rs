@@ -85,6 +85,10 @@ impl Dispatcher {
         self.app
     }
 
+    pub(super) fn downgrade(&self) -> Weak<Self> {
+        Weak::clone(&self.me)
+    }
+
     /// Adds a worker that is being started.
     pub fn add_worker(&self, worker: Rc<Worker>) {
         self.workers.borrow_mut().push(worker);
@@ -95,7 +99,7 @@ impl Dispatcher {
         self.workers.borrow().iter().find(|worker| worker.key() == key).map(Rc::clone)
     }
 
-    fn all_workers(&self) -> Vec<Rc<Worker>> {
+    pub(super) fn all_workers(&self) -> Vec<Rc<Worker>> {
         self.workers.borrow().iter().map(Rc::clone).collect()
     }
 

@@ -1,6 +1,6 @@
 //! One worker as one event loop sees it: its channel, and the exchanges that are in it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use app_io::{ChannelError, OfferError, RouterChannel};
 use app_proto::{RequestId, ResponseKind, ResponseRecord, SLOTS, ToRouter, ToWorker, decode_total};
+use sys::watched::Watched;
 
+use super::attachments::Attachments;
 use super::exchange::{Exchange, Failure, FilePart, Place, Violation};
 use crate::control::WorkerGauge;
 use crate::shortage::Told;
@@ -39,6 +41,10 @@ pub struct WorkerKey {
 pub struct Worker {
     key: WorkerKey,
     pub(super) channel: RefCell<RouterChannel>,
+    /// A second descriptor of the doorbell, which the loop watches.
+    watched: OnceCell<Rc<Watched>>,
+    /// Channels to other loops that it was not sent yet.
+    attachments: Attachments,
     /// Its load, over all loops.
     pub(super) gauge: Arc<WorkerGauge>,
     /// The exchanges in the channel, by slot.
@@ -86,6 +92,8 @@ impl Worker {
         Rc::new(Self {
             key,
             channel: RefCell::new(channel),
+            watched: OnceCell::new(),
+            attachments: Attachments::default(),
             gauge,
             exchanges: RefCell::new(Vec::new()),
             unclaimed: RefCell::new(VecDeque::new()),
@@ -108,12 +116,20 @@ impl Worker {
         self.key
     }
 
-    /// A second descriptor of the doorbell, to be watched for readability.
+    /// The doorbell, watched by this loop.
     ///
     /// # Errors
     /// When there are no more descriptors.
-    pub fn doorbell(&self) -> io::Result<OwnedFd> {
-        sys::fd::duplicate(self.channel.borrow().doorbell())
+    pub fn watched(&self) -> io::Result<Rc<Watched>> {
+        if let Some(watched) = self.watched.get() {
+            return Ok(Rc::clone(watched));
+        }
+        let watched = Rc::new(Watched::new(sys::fd::duplicate(self.channel.borrow().doorbell())?)?);
+        Ok(Rc::clone(self.watched.get_or_init(|| watched)))
+    }
+
+    pub(super) fn attachments(&self) -> &Attachments {
+        &self.attachments
     }
 
     /// Whether requests may be handed to it.
@@ -519,6 +535,7 @@ impl Worker {
         }
         self.files.borrow_mut().clear();
         self.lose_sessions();
+        self.attachments.clear();
         orphans
     }
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
 use super::{Control, WorkerGauge};
-use crate::app::WorkerKey;
+use crate::app::{Attachment, WorkerKey};
 use crate::event_loop::{AppSpec, Command};
 
 type PrototypeSender = port_io::Sender<RouterToPrototype, PrototypeToRouter>;
@@ -189,7 +189,7 @@ impl App {
                     start.await.unwrap_or_else(|_| Err(Refusal::new("start was cut off")));
                 if let Err(refusal) = started {
                     if result.is_ok() {
-                        app.failed_to_start();
+                        app.failed_to_start(&refusal);
                     }
                     result = result.and(Err(refusal));
                 }
@@ -274,21 +274,10 @@ impl App {
         let (channels, mut halves) = make_channels(loops.len())
             .map_err(|error| Refusal::new(format!("cannot make shared memory: {error}")))?;
         let pages: io::Result<Vec<_>> = loops.iter().map(|index| control.page_fd(*index)).collect();
-        let count = u32::try_from(channels.len()).unwrap_or(u32::MAX);
         let mut pages = pages.map_err(|error| Refusal::new(error.to_string()))?.into_iter();
         let (Some(page), Some(first)) = (pages.next(), halves.pop_front()) else {
             return Err(Refusal::new("there are no event loops"));
         };
-        // The other channels travel over the doorbell of the first, which nobody reads yet.
-        if let Some(doorbell) = channels.first() {
-            for (half, page) in halves.iter().zip(pages) {
-                let fds = [half.memory.as_fd(), half.doorbell.as_fd(), page.as_fd()];
-                let sent = doorbell.send(ToWorker::Attach, &fds);
-                if !matches!(sent, Ok(true)) {
-                    return Err(Refusal::new("a worker cannot be given that many channels"));
-                }
-            }
-        }
         let (ready, is_ready) = oneshot::channel();
         self.workers.borrow_mut().insert(
             key.worker,
@@ -305,10 +294,15 @@ impl App {
             },
         );
         drop(planned);
-        for (index, channel) in loops.into_iter().zip(channels) {
-            control.tell(index, Command::AddWorker(key, channel, Arc::clone(&gauge)));
+        for (index, channel) in loops.iter().zip(channels) {
+            control.tell(*index, Command::AddWorker(key, channel, Arc::clone(&gauge)));
         }
-        let body = StartWorker { worker: WorkerId(key.worker), channels: count };
+        // The others are sent by the first loop as the worker reads them, which need not wait for
+        // them: one of those loops may have ended by then.
+        for ((index, half), page) in loops.into_iter().skip(1).zip(halves).zip(pages) {
+            control.tell(0, attach(key, index, half, page));
+        }
+        let body = StartWorker { worker: WorkerId(key.worker), channels: 1 };
         let request = WithFds { body, fds: [first.memory, first.doorbell, page] };
         prototype.port.request(request).await.map_err(|error| match error {
             RequestError::Refused(refusal) => refusal,
@@ -411,12 +405,14 @@ impl App {
         self.replenish();
     }
 
-    /// Says so; what is gone is missed by nobody.
-    fn failed_to_start(&self) {
+    /// Says so, and why; what is gone is missed by nobody.
+    fn failed_to_start(&self, refusal: &Refusal) {
         if self.is_gone.get() {
             return;
         }
+        // The line by which tools know it, and the reason.
         unit_log::warn!("failed to start application \"{}\"", self.config.name);
+        unit_log::warn!("application \"{}\" did not start: {}", self.config.name, refusal.text);
     }
 
     fn count_failure(&self) {
@@ -496,8 +492,8 @@ impl App {
         for _ in 0..starts {
             let (planned, app, control) = (app.plan(), Rc::clone(&app), Rc::clone(&control));
             spawn_local(async move {
-                if planned.start(&control).await.is_err() {
-                    app.failed_to_start();
+                if let Err(refusal) = planned.start(&control).await {
+                    app.failed_to_start(&refusal);
                 }
                 app.replenish();
             });
@@ -599,8 +595,10 @@ impl App {
                     break;
                 }
             }
-            if started.is_err() && !app.is_gone.get() {
-                app.failed_to_start();
+            if let Err(refusal) = &started
+                && !app.is_gone.get()
+            {
+                app.failed_to_start(refusal);
                 if let Some(failed) = app.prototype.replace(old_prototype) {
                     failed.quit();
                 }
@@ -627,7 +625,7 @@ impl App {
                 Ok((Some(channel), Some(half), page)) => {
                     let gauge = Arc::clone(&worker.gauge);
                     control.tell(index, Command::AddWorker(key, channel, gauge));
-                    control.tell(0, Command::Attach(key, [half.memory, half.doorbell, page]));
+                    control.tell(0, attach(key, index, half, page));
                     if worker.is_ready {
                         control.tell(index, Command::WorkerReady(key));
                     }
@@ -722,6 +720,12 @@ impl WorkerState {
     fn is_idle(&self) -> bool {
         self.is_ready && !self.is_stopping && self.gauge.is_idle()
     }
+}
+
+/// Has a worker sent its end of the channel to loop `index`.
+fn attach(key: WorkerKey, index: usize, half: WorkerHalf, page: OwnedFd) -> Command {
+    let fds = [half.memory, half.doorbell, page];
+    Command::Attach(key, Attachment { loop_index: index, fds })
 }
 
 fn gone() -> Refusal {

@@ -129,15 +129,15 @@ impl Loops {
         true
     }
 
-    /// Lets go of those that have ended; `true` when none is about to.
-    fn reap(&mut self) -> bool {
+    /// Lets go of those that have ended, and returns their numbers.
+    fn reap(&mut self) -> Vec<usize> {
         let (ended, ending): (Vec<_>, Vec<_>) =
             self.ending.drain(..).partition(|thread| thread.thread.is_finished());
         self.ending = ending;
-        for thread in ended {
+        for thread in &ended {
             self.past.add(&thread.counters);
         }
-        self.ending.is_empty()
+        ended.iter().map(|thread| thread.index).collect()
     }
 
     /// Tells all of them to end at once.
@@ -235,7 +235,14 @@ impl Control {
         }
         let control = Rc::clone(self);
         spawn_local(async move {
-            while !control.loops.borrow_mut().reap() {
+            loop {
+                let ended = control.loops.borrow_mut().reap();
+                for index in ended {
+                    control.tell(0, Command::ForgetLoop(index));
+                }
+                if control.loops.borrow().ending.is_empty() {
+                    break;
+                }
                 tokio::time::sleep(LOOK_AT_ENDS).await;
             }
         });

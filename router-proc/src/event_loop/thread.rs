@@ -11,7 +11,6 @@ use std::time::Duration;
 use app_io::{ChannelError, LoopPage};
 use app_proto::ToWorker;
 use arc_swap::ArcSwap;
-use sys::watched::Watched;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
@@ -152,10 +151,17 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                     dispatcher.send(key, message, &[]);
                 }
             }
-            Command::Attach(key, channel) => {
-                if let Some(dispatcher) = event_loop.dispatcher(key.app) {
-                    let fds = [&channel[0], &channel[1], &channel[2]].map(AsFd::as_fd);
-                    dispatcher.send(key, ToWorker::Attach, &fds);
+            Command::Attach(key, attachment) => {
+                // With a worker that is gone its channels go on all loops.
+                if let Some(dispatcher) = event_loop.dispatcher(key.app)
+                    && let Some(worker) = dispatcher.worker(key)
+                {
+                    dispatcher.attach(&worker, attachment);
+                }
+            }
+            Command::ForgetLoop(index) => {
+                for dispatcher in event_loop.all_dispatchers() {
+                    dispatcher.forget_loop(index);
                 }
             }
             Command::FailQueue(app) => {
@@ -287,8 +293,7 @@ impl EventLoop {
             return;
         };
         dispatcher.add_worker(Rc::clone(&worker));
-        let watched = worker.doorbell().and_then(Watched::new);
-        let doorbell = match watched {
+        let doorbell = match worker.watched() {
             Ok(doorbell) => doorbell,
             Err(error) => {
                 dispatcher.lose(&worker, &ChannelError::Io(error));

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use blackbox::{Connection, Load, Process, Unitd, need_python, pythons, request, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -538,6 +539,93 @@ fn loops_that_are_needed_again_are_there() {
             router.threads_named("loop-") == 4
         });
     }
+}
+
+/// With more loops than a worker's doorbell holds channels for: processes are started with the
+/// configuration, at a restart and after a death.
+#[test]
+fn applications_start_beside_many_loops() {
+    need_python!();
+    let unitd = Unitd::start();
+    unitd.expect_alert("exited on signal 9");
+    let port = unitd.port();
+    unitd.configure(&json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "applications/app" } },
+        "applications": { "app": tools(&unitd) },
+        "settings": { "listen_threads": 300 },
+    }));
+    let router = unitd.role("router");
+    wait_until("the loops are there", LIMIT, || router.threads_named("loop-") == 300);
+    let first = unitd.workers("app").remove(0);
+    assert_eq!(unitd.fetch(port, "/pid").text(), first.pid.to_string());
+    let wait_for_another = |before: &Process| {
+        wait_until("another worker has taken its place", LIMIT, || {
+            let now = unitd.workers("app");
+            now.len() == 1 && now[0] != *before && !before.exists()
+        });
+        unitd.workers("app").remove(0)
+    };
+    unitd.get("/control/applications/app/restart").expect_success();
+    let second = wait_for_another(&first);
+    assert_eq!(unitd.fetch(port, "/pid").text(), second.pid.to_string());
+    second.signal(Signal::SIGKILL);
+    let third = wait_for_another(&second);
+    assert_eq!(unitd.fetch(port, "/pid").text(), third.pid.to_string());
+    // It has a channel to each of them: memory is not kept open, the doorbell is.
+    wait_until("every channel has arrived", LIMIT, || third.descriptors() > 300);
+    let log = unitd.log();
+    assert_eq!(log.count("failed to start"), 0, "{}", log.text());
+}
+
+/// A worker that does not read its doorbell for a while keeps its place, whatever becomes of the
+/// loops meanwhile; and what it is not told of any more is not kept for it.
+#[test]
+fn a_busy_worker_outlives_many_loops() {
+    need_python!();
+    let unitd = Unitd::start();
+    let port = unitd.port();
+    let threads = |count: u32| {
+        unitd.put("/config/settings", json!({ "listen_threads": count })).expect_success();
+    };
+    unitd.configure(&json!({
+        "listeners": { format!("127.0.0.1:{port}"): { "pass": "applications/app" } },
+        "applications": { "app": tools(&unitd) },
+        "settings": { "listen_threads": 2 },
+    }));
+    let router = unitd.role("router");
+    wait_until("two loops are left", LIMIT, || router.threads_named("loop-") == 2);
+    let worker = unitd.workers("app").remove(0);
+    let file = unitd.text_path("go");
+    // The client will be one.
+    let descriptors = [router.descriptors() + 1, worker.descriptors()];
+    let mut slow = Connection::tcp(port);
+    slow.send(&request("GET", &format!("/wait?file={file}"), &[], b"")).unwrap();
+    let begun = format!("{file}.{}", worker.pid);
+    wait_until("it has begun", LIMIT, || fs::exists(&begun).unwrap());
+    for _ in 0..5 {
+        for count in [100, 2] {
+            threads(count);
+            let count = usize::try_from(count).unwrap();
+            wait_until("the loops are there", LIMIT, || router.threads_named("loop-") == count);
+        }
+        assert_eq!(unitd.status("/applications/app/processes/running"), 1);
+        assert_eq!(unitd.workers("app"), std::slice::from_ref(&worker));
+    }
+    wait_until("the router keeps nothing for loops that are gone", LIMIT, || {
+        router.descriptors() <= descriptors[0]
+    });
+    threads(100);
+    fs::write(&file, "").unwrap();
+    assert_eq!(slow.read_response().unwrap().text(), worker.pid.to_string());
+    wait_until("it hears of the loops there are now", LIMIT, || worker.descriptors() > 100);
+    for _ in 0..20 {
+        assert_eq!(unitd.fetch(port, "/pid").text(), worker.pid.to_string());
+    }
+    threads(2);
+    drop(slow);
+    wait_until("nothing is left of them", LIMIT, || {
+        router.descriptors() <= descriptors[0] && worker.descriptors() <= descriptors[1]
+    });
 }
 
 /// A loop that is not needed any more ends when the last request on it does; what came meanwhile is
