@@ -30,6 +30,9 @@ const WORTH_IT: u64 = 300;
 /// How long accepting pauses when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The pause before another attempt to watch a listening socket.
+const WATCH_PAUSE: Duration = Duration::from_millis(250);
+
 /// A connection on its way to its loop, between two requests.
 #[derive(Debug)]
 pub struct Transfer {
@@ -100,19 +103,10 @@ impl Listener {
 }
 
 /// Accepts from a listening socket until the task is aborted.
-pub(super) fn listen(
-    event_loop: Rc<EventLoop>,
-    id: ListenerId,
-    socket: OwnedFd,
-) -> Option<JoinHandle<()>> {
-    let listener = match Listener::from_socket(socket) {
-        Ok(listener) => listener,
-        Err(error) => {
-            unit_log::alert!("cannot watch a listening socket: {error}");
-            return None;
-        }
-    };
-    Some(spawn_local(async move {
+pub(super) fn listen(event_loop: Rc<EventLoop>, id: ListenerId, socket: OwnedFd) -> JoinHandle<()> {
+    spawn_local(async move {
+        let listener = watch(|| sys::fd::duplicate(&socket).and_then(Listener::from_socket)).await;
+        drop(socket);
         loop {
             match listener.accept().await {
                 Ok(stream) => {
@@ -134,7 +128,32 @@ pub(super) fn listen(
                 }
             }
         }
-    }))
+    })
+}
+
+/// Has the loop watch a listening socket, at last: when memory or the system's watches run out, all
+/// else of the configuration is in use already, and a refusal would tell of what is so. The address
+/// is bound, and clients wait.
+async fn watch<L>(mut attempt: impl FnMut() -> io::Result<L>) -> L {
+    let mut has_failed = false;
+    loop {
+        match attempt() {
+            Ok(listener) => {
+                if has_failed {
+                    unit_log::notice!("the listening socket is watched now");
+                }
+                return listener;
+            }
+            Err(error) => {
+                if !has_failed {
+                    let text = describe(&error);
+                    unit_log::alert!("cannot watch a listening socket ({text}), trying again");
+                    has_failed = true;
+                }
+                tokio::time::sleep(WATCH_PAUSE).await;
+            }
+        }
+    }
 }
 
 /// The number and text of a system error, as log lines have it.
@@ -252,4 +271,26 @@ pub(crate) fn give_away(event_loop: &Rc<EventLoop>, peer: &Peer, stream: Stream,
     // The other loop may close it before this one pauses.
     event_loop.access_log.flush();
     hand_over(event_loop, peer, stream, origin);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_listening_socket_is_watched_when_there_is_room_again() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let attempts = Cell::new(0);
+        let listener = runtime.block_on(watch(|| {
+            attempts.set(attempts.get() + 1);
+            match attempts.get() {
+                1 => Err(rustix::io::Errno::NOSPC.into()),
+                2 => Err(rustix::io::Errno::NOMEM.into()),
+                _ => Ok("the listener"),
+            }
+        }));
+        assert_eq!((listener, attempts.get()), ("the listener", 3));
+    }
 }

@@ -193,7 +193,7 @@ async fn run(event_loop: Rc<EventLoop>, mut inbox: mpsc::UnboundedReceiver<Comma
                 // A loop that stops accepts nothing more.
                 for (id, socket) in sockets.into_iter().filter(|_| !event_loop.is_stopping()) {
                     let task = accept::listen(Rc::clone(&event_loop), id, socket);
-                    listening.extend(task.map(|task| (id, task)));
+                    listening.insert(id, task);
                 }
                 event_loop.conf.replace(Rc::new(LoopConf { snapshot, apps }));
                 event_loop.files.set_capacity(FileCache::capacity_for(loops));
