@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use std::time::Duration;
 
 use app_proto::{
     CHANNEL_LEN, DOORBELL_LEN, FLAG_CANCELLED, NOTICE, REQUEST_HEAD, REQUEST_INLINE_MAX,
@@ -14,7 +13,6 @@ use app_proto::{
     SLOTS, SessionKind, SessionRecord, SlotState, ToRouter, ToWorker, WORKER_BUSY, WORKER_SLEEP,
     WORKER_WANTS_ROOM, record_file_stub, ring_free, ring_used, set_request_id, slot_offset,
 };
-use sys::poll::{PollFd, PollFlags};
 use sys::shm::SharedMemory;
 use sys::socket::{ReceivedPacket, SendMode};
 
@@ -403,15 +401,13 @@ impl RouterChannel {
         send_doorbell(self.doorbell.as_fd(), &message.encode(), fds)
     }
 
-    /// Whether most of the doorbell's room is free, as the kernel judges it: a watch for writability
-    /// tells when it is so again.
+    /// How much of the doorbell's room is taken by what the worker has not read, in bytes as the kernel
+    /// counts them. A watch for writability tells when it is less.
     ///
     /// # Errors
-    /// Those of `poll`.
-    pub fn has_much_room(&self) -> Result<bool, ChannelError> {
-        let mut fds = [PollFd::new(&self.doorbell, PollFlags::OUT)];
-        // A worker that is gone shows when something is sent.
-        Ok(sys::poll::poll(&mut fds, Some(Duration::ZERO))? > 0)
+    /// What ioctl(2) says.
+    pub fn unread(&self) -> Result<u64, ChannelError> {
+        Ok(sys::socket::unsent(self.doorbell.as_fd())?)
     }
 
     /// As [`Self::send`], but `false` also when the system has no room for descriptors at the moment:

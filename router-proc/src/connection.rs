@@ -32,6 +32,7 @@ use crate::event_loop::{EventLoop, LoopConf, Origin, Timer, give_away, new_home}
 use crate::http::websocket::check_handshake;
 use crate::http::{HeadParser, RequestFacts, RequestHead, write_idle_timeout};
 use crate::routing::{RequestCache, ResponseFields};
+use crate::shortage::Counted;
 use crate::snapshot::ListenerId;
 use account::Account;
 use application::AddressTexts;
@@ -120,6 +121,7 @@ pub(crate) struct Connection {
     is_idle: bool,
     /// How the client takes what it is sent.
     taking: Taking,
+    counted: Counted,
 }
 
 /// The number of a connection that was just accepted.
@@ -130,7 +132,7 @@ pub(crate) fn next_number() -> u64 {
 /// Serves a connection to its end, or until another loop takes it over. The caller has counted it
 /// as held, and as idle.
 pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, origin: Origin) {
-    let Origin { listener, number, pending } = origin;
+    let Origin { listener, number, pending, counted } = origin;
     stream.set_nodelay();
     let timer = event_loop.timers.add();
     let mut connection = Connection {
@@ -147,6 +149,7 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, origin: Ori
         account: Account::default(),
         is_idle: true,
         taking: Taking::new(),
+        counted,
     };
     loop {
         let next = connection.serve_one().await;
@@ -165,9 +168,10 @@ pub(crate) async fn serve(event_loop: Rc<EventLoop>, stream: Stream, origin: Ori
         if connection.parser.is_fresh()
             && let Some(peer) = new_home(&event_loop)
         {
-            let Connection { stream, mut pending, .. } = connection;
+            let Connection { stream, mut pending, counted, .. } = connection;
             let pending = pending.take();
-            give_away(&event_loop, &peer, stream, Origin { listener, number, pending });
+            let origin = Origin { listener, number, pending, counted };
+            give_away(&event_loop, &peer, stream, origin);
             event_loop.counters.held.decrement();
             event_loop.look_if_vacant();
             return;

@@ -7,6 +7,7 @@ mod application;
 mod apply;
 mod gauge;
 mod loops;
+mod needs;
 mod unsupported;
 
 use std::cell::{Cell, RefCell};

@@ -30,7 +30,7 @@ pub use accept::{Origin, Socket, Transfer};
 pub(crate) use accept::{describe, give_away, new_home};
 pub use clock::Clock;
 pub use counters::{Counter, Counters};
-use descriptors::Shortage;
+use descriptors::{Pause, Shortage};
 use load::LoadMeter;
 pub use thread::{LoopThread, Peer, Peers, spawn};
 pub use timers::{TICK_MS, Timer, Timers};
@@ -214,6 +214,8 @@ pub struct EventLoop {
     next_gift_ms: Cell<u64>,
     /// A shortage of descriptors, as long as it lasts.
     shortage: Shortage,
+    /// The pause of all listeners, while one of them waits for descriptors.
+    pause: Pause,
 }
 
 impl EventLoop {
@@ -256,6 +258,7 @@ impl EventLoop {
             vacancy_told: Cell::new(false),
             next_gift_ms: Cell::new(0),
             shortage: Shortage::default(),
+            pause: Pause::default(),
         })
     }
 

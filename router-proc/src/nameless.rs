@@ -19,7 +19,11 @@ pub(crate) fn create(dir: &Path) -> io::Result<File> {
         Ok(file) if is_reserved(&file) => Err(rustix::io::Errno::MFILE.into()),
         Ok(file) => Ok(File::from(file)),
         // Not every file system has unnamed files.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => tempfile::tempfile_in(dir),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => tempfile::tempfile_in(dir)
+            .and_then(|file| match is_reserved(&file) {
+                true => Err(rustix::io::Errno::MFILE.into()),
+                false => Ok(file),
+            }),
         Err(error) => Err(error.into()),
     }
 }

@@ -2,12 +2,13 @@
 //! then, and how to speak of it without a line for each request that met it.
 //!
 //! The last descriptors are kept for the control thread, so that a router at its limit can still be
-//! given another configuration. The kernel gives out the lowest free number: one in the reserve means
-//! that all below are in use.
+//! given another configuration. Where loops, channels and listeners leave so few that connections
+//! have to use that reserve, the very last ones are kept nevertheless. The kernel gives out the lowest
+//! free number: one in the reserve means that all below are in use.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
@@ -19,19 +20,24 @@ const RESERVE_DIVISOR: u64 = 8;
 const RESERVE_MIN: u64 = 16;
 const RESERVE_MAX: u64 = 256;
 
+/// How many are left alone in any case.
+pub(crate) const LAST: u64 = 8;
+
 /// The reserve of this process.
 static RESERVE: Reserve = Reserve::none();
 
-/// The last descriptors, and whether they are kept.
+/// The last descriptors, and for whom they are kept.
 #[derive(Debug)]
 struct Reserve {
     /// The first number of it.
     first: AtomicU64,
     /// How many there are.
     len: AtomicU64,
-    /// There are fewer connections than that. Then it is not they who use the descriptors up, and
-    /// something has to be served with what is left.
-    is_open: AtomicBool,
+    /// The first number that is never for connections.
+    last: AtomicU64,
+    /// How many connections there are. When they are fewer than the reserve is long, it is not they
+    /// who use the descriptors up, and something has to be served with what is left.
+    connections: AtomicU64,
 }
 
 impl Reserve {
@@ -39,28 +45,24 @@ impl Reserve {
         Self {
             first: AtomicU64::new(u64::MAX),
             len: AtomicU64::new(0),
-            is_open: AtomicBool::new(true),
+            last: AtomicU64::new(u64::MAX),
+            connections: AtomicU64::new(0),
         }
     }
 
     /// Sets it up for a process that may have `limit` descriptors.
     fn fit(&self, limit: u64) {
-        let len = (limit / RESERVE_DIVISOR).clamp(RESERVE_MIN, RESERVE_MAX);
+        let len = reserve_of(limit);
         self.len.store(len, Ordering::Relaxed);
         self.first.store(limit.saturating_sub(len), Ordering::Relaxed);
-    }
-
-    /// So many connections are open.
-    fn open_for(&self, connections: u64) {
-        self.is_open.store(connections < self.len.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    fn holds(&self, number: u64) -> bool {
-        number >= self.first.load(Ordering::Relaxed)
+        self.last.store(limit.saturating_sub(LAST), Ordering::Relaxed);
     }
 
     fn keeps(&self, number: u64) -> bool {
-        self.holds(number) && !self.is_open.load(Ordering::Relaxed)
+        let has_many =
+            || self.connections.load(Ordering::Relaxed) >= self.len.load(Ordering::Relaxed);
+        number >= self.first.load(Ordering::Relaxed)
+            && (number >= self.last.load(Ordering::Relaxed) || has_many())
     }
 }
 
@@ -69,14 +71,27 @@ pub(crate) fn read_limit() {
     RESERVE.fit(sys::process::descriptor_limit().unwrap_or(u64::MAX));
 }
 
-/// So many connections are open. To be told now and then, and when [`is_near_the_end`].
-pub(crate) fn note_connections(count: u64) {
-    RESERVE.open_for(count);
+/// How many descriptors of `limit` are the reserve.
+pub(crate) fn reserve_of(limit: u64) -> u64 {
+    (limit / RESERVE_DIVISOR).clamp(RESERVE_MIN, RESERVE_MAX)
 }
 
-/// Whether this descriptor is one of the last.
-pub(crate) fn is_near_the_end(fd: impl AsFd) -> bool {
-    RESERVE.holds(number(fd))
+/// One of the connections that are open, on whatever loop.
+#[derive(Debug)]
+pub struct Counted(());
+
+impl Counted {
+    /// Counts one more until it is dropped.
+    pub(crate) fn new() -> Self {
+        RESERVE.connections.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        RESERVE.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Whether this descriptor is one of the last, which connections and files leave to the control
@@ -135,7 +150,7 @@ mod tests {
             [(8, 0), (64, 48), (256, 224), (1024, 896), (1 << 20, (1 << 20) - 256)]
         {
             reserve.fit(limit);
-            reserve.open_for(1 << 30);
+            reserve.connections.store(1 << 30, Ordering::Relaxed);
             assert!(reserve.keeps(first), "of {limit}");
             assert!(first == 0 || !reserve.keeps(first - 1), "of {limit}");
         }
@@ -145,13 +160,14 @@ mod tests {
 
     /// Channels of workers alone may take more than is left besides the reserve.
     #[test]
-    fn the_reserve_is_open_to_the_first_connections() {
+    fn the_reserve_is_open_to_the_first_connections_but_for_the_very_last() {
         let reserve = Reserve::none();
         reserve.fit(1024);
-        reserve.open_for(127);
-        assert!(reserve.holds(900) && !reserve.keeps(900));
-        reserve.open_for(128);
-        assert!(reserve.keeps(900));
+        reserve.connections.store(127, Ordering::Relaxed);
+        assert!(!reserve.keeps(900) && !reserve.keeps(1015));
+        assert!(reserve.keeps(1016));
+        reserve.connections.store(128, Ordering::Relaxed);
+        assert!(reserve.keeps(900) && !reserve.keeps(895));
     }
 
     #[test]

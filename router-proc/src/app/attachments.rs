@@ -15,6 +15,11 @@ use app_proto::ToWorker;
 use super::{Dispatcher, Worker};
 use crate::shortage::Told;
 
+/// How much of a doorbell's room may be taken when another channel is sent, in bytes as the kernel
+/// counts them: about 700 a packet. Little, as a worker must hear of more than this, and as the system
+/// allows a user only so many descriptors on their way.
+const UNREAD_MAX: u64 = 4096;
+
 /// The pause before another attempt when the system takes no more descriptors for now.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -63,12 +68,11 @@ impl Attachments {
         self.queue.borrow_mut().clear();
     }
 
-    /// Sends what there is room for. It never fills the doorbell: a worker must hear of more than
-    /// this, and what it does not read for long is in nobody's way.
+    /// Sends what there is room for.
     fn send(&self, channel: &RouterChannel) -> Result<Sent, ChannelError> {
         let mut queue = self.queue.borrow_mut();
         while let Some(attachment) = queue.front() {
-            if !channel.has_much_room()? {
+            if channel.unread()? > UNREAD_MAX {
                 return Ok(Sent::Full);
             }
             let fds = attachment.fds.each_ref().map(AsFd::as_fd);
@@ -103,7 +107,7 @@ impl Worker {
     async fn send_some(&self) -> Result<bool, ChannelError> {
         let doorbell = self.watched()?;
         let mut ready = doorbell.writable().await?;
-        let sent = self.attachments().send(&self.channel())?;
+        let sent = self.attachments().send(&self.channel.borrow())?;
         match sent {
             Sent::All => return Ok(false),
             Sent::Full => ready.clear_ready(),

@@ -1,6 +1,6 @@
 //! One worker as one event loop sees it: its channel, and the exchanges that are in it.
 
-use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -126,10 +126,6 @@ impl Worker {
         }
         let watched = Rc::new(Watched::new(sys::fd::duplicate(self.channel.borrow().doorbell())?)?);
         Ok(Rc::clone(self.watched.get_or_init(|| watched)))
-    }
-
-    pub(super) fn channel(&self) -> Ref<'_, RouterChannel> {
-        self.channel.borrow()
     }
 
     pub(super) fn attachments(&self) -> &Attachments {

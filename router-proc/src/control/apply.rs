@@ -12,10 +12,14 @@ use port_proto::{ConfigStage, KeepListeners, ListenAddress, OpenListener, Refusa
 use tokio::sync::oneshot;
 
 use super::application::App;
-use super::{Control, available_threads, unsupported};
+use super::{Control, available_threads, needs, unsupported};
 use crate::compression::Compression;
 use crate::event_loop::Command;
 use crate::snapshot::{AppEntry, ListenerId, Snapshot};
+
+/// The most event loops there can be. A number in the configuration may be larger than any machine
+/// has use for.
+const LOOPS_MAX: usize = 1024;
 
 /// A configuration that is ready to become the running one.
 #[derive(Debug)]
@@ -64,10 +68,15 @@ impl Control {
                 }
             }
         }
-        let threads = config
-            .settings
-            .listen_threads
-            .map_or_else(available_threads, |count| usize::try_from(count).unwrap_or(usize::MAX));
+        let wanted = config.settings.listen_threads.map(u64::from);
+        let threads = match wanted {
+            None => available_threads(),
+            Some(wanted) => usize::try_from(wanted).unwrap_or(usize::MAX).min(LOOPS_MAX),
+        };
+        needs::check(&config, threads, stage)?;
+        if wanted.is_some_and(|wanted| wanted > threads as u64) {
+            unit_log::warn!("there will be {LOOPS_MAX} event loops, the most there can be");
+        }
         let mut attempt = Attempt::default();
         match self.build(&mut config, stage, &mut attempt).await {
             Ok(snapshot) => {
@@ -215,8 +224,6 @@ impl Control {
         for notice in snapshot.compression.iter().flat_map(Compression::notices) {
             unit_log::notice!("{notice}");
         }
-        // Few would ask for more threads than descriptors last for, but the text allows it.
-        let threads = threads.min(1024);
         if let Err(error) = self.ensure_loops(threads) {
             unit_log::alert!("{error}");
         }

@@ -8,17 +8,19 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_local};
 
+use super::descriptors::Pause;
 use super::thread::{Peer, keep};
 use super::{Command, EventLoop};
 use crate::connection::{Stream, next_number};
-use crate::shortage::is_shortage;
+use crate::shortage::{Counted, is_reserved, is_shortage};
 use crate::snapshot::ListenerId;
 
 /// A loop this busy, in thousandths of its time, gives connections away.
@@ -51,6 +53,8 @@ pub struct Origin {
     pub number: u64,
     /// What was read of the next request.
     pub pending: Vec<u8>,
+    /// That it is one of those that are open.
+    pub counted: Counted,
 }
 
 /// The socket of a connection that no loop watches.
@@ -72,8 +76,26 @@ impl Socket {
             Self::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Stream::Unix),
         }
     }
+
+    /// Moves it to the lowest number there is, unless that is reserved too.
+    fn lower(self) -> Self {
+        fn pick<S: AsFd>(socket: S, lower: io::Result<S>) -> S {
+            lower.ok().filter(|lower| !is_reserved(lower)).unwrap_or(socket)
+        }
+        match self {
+            Self::Tcp(stream, peer) => {
+                let lower = stream.try_clone();
+                Self::Tcp(pick(stream, lower), peer)
+            }
+            Self::Unix(stream) => {
+                let lower = stream.try_clone();
+                Self::Unix(pick(stream, lower))
+            }
+        }
+    }
 }
 
+#[derive(Debug)]
 enum Listener {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
@@ -92,13 +114,24 @@ impl Listener {
         tokio::net::UnixListener::from_std(listener).map(Self::Unix)
     }
 
-    async fn accept(&self) -> io::Result<Stream> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         match self {
             Self::Tcp(listener) => {
-                listener.accept().await.map(|(stream, peer)| Stream::Tcp(stream, peer))
+                listener.poll_accept(cx).map_ok(|(stream, peer)| Stream::Tcp(stream, peer))
             }
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+            Self::Unix(listener) => {
+                listener.poll_accept(cx).map_ok(|(stream, _)| Stream::Unix(stream))
+            }
         }
+    }
+
+    /// Accepts a connection; not while the loop pauses, whatever listener the pause began with.
+    async fn accept(&self, pause: &Pause) -> io::Result<Stream> {
+        std::future::poll_fn(|cx| match pause.poll_over(cx) {
+            Poll::Ready(()) => self.poll_accept(cx),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 }
 
@@ -108,15 +141,11 @@ pub(super) fn listen(event_loop: Rc<EventLoop>, id: ListenerId, socket: OwnedFd)
         let listener = watch(|| sys::fd::duplicate(&socket).and_then(Listener::from_socket)).await;
         drop(socket);
         loop {
-            match listener.accept().await {
+            match listener.accept(&event_loop.pause).await {
+                Ok(stream) if is_reserved(stream.as_fd()) => hold(&event_loop, stream, id).await,
                 Ok(stream) => {
-                    event_loop.counters.accepted.increment();
-                    event_loop.counters.idle.increment();
-                    let is_last = event_loop.is_last_connection(stream.as_fd());
-                    place(&event_loop, stream, id);
-                    if is_last {
-                        wait_for_descriptors(&event_loop, None).await;
-                    }
+                    let origin = begin(&event_loop, id);
+                    place(&event_loop, stream, origin);
                 }
                 Err(error) if is_shortage(&error) => {
                     wait_for_descriptors(&event_loop, Some(&error)).await;
@@ -156,6 +185,26 @@ async fn watch<L>(mut attempt: impl FnMut() -> io::Result<L>) -> L {
     }
 }
 
+/// A connection was accepted that has one of the last descriptors. It waits until it need not keep
+/// it, and so do all others: however often descriptors come and go, no more than this one is taken.
+async fn hold(event_loop: &Rc<EventLoop>, stream: Stream, id: ListenerId) {
+    wait_for_descriptors(event_loop, None).await;
+    match stream.into_socket() {
+        Ok(socket) => {
+            let (socket, origin) = (socket.lower(), begin(event_loop, id));
+            keep(event_loop, Transfer { socket, origin });
+        }
+        Err(error) => unit_log::alert!("cannot take on a connection: {error}"),
+    }
+}
+
+/// Counts a new connection.
+fn begin(event_loop: &EventLoop, id: ListenerId) -> Origin {
+    event_loop.counters.accepted.increment();
+    event_loop.counters.idle.increment();
+    Origin { listener: id, number: next_number(), pending: Vec::new(), counted: Counted::new() }
+}
+
 /// The number and text of a system error, as log lines have it.
 pub(crate) fn describe(error: &io::Error) -> String {
     match error.raw_os_error() {
@@ -167,6 +216,7 @@ pub(crate) fn describe(error: &io::Error) -> String {
 /// Pauses until there are descriptors again, and closes what nobody misses. Without an error it is
 /// the last ones that are kept.
 async fn wait_for_descriptors(event_loop: &EventLoop, error: Option<&io::Error>) {
+    let _pausing = event_loop.pause.begin();
     loop {
         // One shortage is told once, however many events it has.
         if event_loop.shortage.meet(event_loop.now_ms()) {
@@ -207,8 +257,7 @@ fn better_place(event_loop: &EventLoop) -> Option<Peer> {
     (worth && best.index != event_loop.index).then(|| best.clone())
 }
 
-fn place(event_loop: &Rc<EventLoop>, stream: Stream, id: ListenerId) {
-    let origin = Origin { listener: id, number: next_number(), pending: Vec::new() };
+fn place(event_loop: &Rc<EventLoop>, stream: Stream, origin: Origin) {
     match better_place(event_loop) {
         None => {
             event_loop.counters.held.increment();

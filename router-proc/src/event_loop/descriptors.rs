@@ -1,8 +1,8 @@
 //! Accepting at the limit of descriptors: what is closed then, and how long a shortage is one and the
 //! same.
 
-use std::cell::Cell;
-use std::os::fd::BorrowedFd;
+use std::cell::{Cell, RefCell};
+use std::task::{Context, Poll, Waker};
 
 use super::EventLoop;
 use crate::shortage;
@@ -40,6 +40,44 @@ impl Shortage {
     }
 }
 
+/// The pause of all listeners of a loop, while one of them waits for descriptors.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    is_on: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Pause {
+    /// Pauses until what is returned is dropped.
+    pub(super) fn begin(&self) -> Pausing<'_> {
+        self.is_on.set(true);
+        Pausing(self)
+    }
+
+    /// Waits for the end of a pause, if there is one.
+    pub(super) fn poll_over(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.is_on.get() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// A pause that lasts. It ends with the listener too that it began with.
+#[derive(Debug)]
+pub(super) struct Pausing<'p>(&'p Pause);
+
+impl Drop for Pausing<'_> {
+    fn drop(&mut self) {
+        self.0.is_on.set(false);
+        self.0.waiting.take().into_iter().for_each(Waker::wake);
+    }
+}
+
 impl EventLoop {
     /// Closes what nobody misses, to have descriptors again.
     pub(crate) fn shed(&self) -> usize {
@@ -49,31 +87,14 @@ impl EventLoop {
         files + self.timers.expire_idle(SHED.saturating_sub(files))
     }
 
-    /// Whether a new connection has taken one of the last descriptors, which connections leave alone
-    /// where there are many of them.
-    pub(super) fn is_last_connection(&self, connection: BorrowedFd<'_>) -> bool {
-        if !shortage::is_near_the_end(connection) {
-            return false;
-        }
-        self.note_connections();
-        shortage::is_reserved(connection)
-    }
-
-    fn note_connections(&self) {
-        let held = self.peers.load().iter().map(|peer| peer.counters.held.get()).sum();
-        shortage::note_connections(held);
-    }
-
     /// Whether there are descriptors for connections again.
     pub(super) fn has_descriptors(&self) -> bool {
-        self.note_connections();
         sys::fd::duplicate(self.page.fd()).is_ok_and(|probe| !shortage::is_reserved(&probe))
     }
 
     /// Looks after the limit and the end of a shortage, now and then.
     pub(super) fn look_at_descriptors(&self) {
         shortage::read_limit();
-        self.note_connections();
         if let Some(times) = self.shortage.end(self.now_ms()) {
             unit_log::notice!("new connections are accepted again, after {times} pauses");
         }
@@ -82,7 +103,30 @@ impl EventLoop {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
     use super::*;
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn a_pause_holds_everybody_up_until_it_ends() {
+        let pause = Pause::default();
+        let waker = Waker::from(Arc::new(Nobody));
+        let cx = Context::from_waker(&waker);
+        assert!(pause.poll_over(&cx).is_ready());
+        let pausing = pause.begin();
+        assert!(pause.poll_over(&cx).is_pending() && pause.poll_over(&cx).is_pending());
+        assert_eq!(pause.waiting.borrow().len(), 1);
+        drop(pausing);
+        assert!(pause.poll_over(&cx).is_ready());
+        assert!(pause.waiting.borrow().is_empty());
+    }
 
     #[test]
     fn a_shortage_begins_once_and_ends_once() {

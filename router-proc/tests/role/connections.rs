@@ -153,19 +153,25 @@ fn an_idle_connection_is_told_and_closed() {
 #[test]
 fn a_request_that_does_not_end_is_refused() {
     on_stage(async |stage| {
-        stage.apply(&with_http(r#""header_read_timeout":1,"body_read_timeout":1"#)).await;
+        let settings = r#""header_read_timeout":2,"body_read_timeout":5,"min_rate":0"#;
+        stage.apply(&with_http(settings)).await;
         let mut head = stage.connect().await;
         let mut body = stage.connect().await;
+        let mut half = stage.connect().await;
         head.send(b"GET / HTTP/1.1\r\n").await;
-        body.send(b"POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\n").await;
+        body.send(b"POST /echo HTTP/1.1\r\nContent-Length: 8\r\n\r\n").await;
+        half.send(b"POST /echo HTTP/1.1\r\nContent-Length: 8\r\n\r\nhalf").await;
         // Bytes trickle in: they move the deadline of a body, not that of a head.
-        for _ in 0..4 {
-            tokio::time::sleep(Duration::from_millis(400)).await;
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(800)).await;
+            // It may have been refused meanwhile.
             let _ = tokio::io::AsyncWriteExt::write_all(&mut head.stream, b"X: y\r\n").await;
             body.send(b"x").await;
         }
+        let response = body.response("POST").await.unwrap();
+        assert_eq!((response.status, response.body), (200, b"xxxxxxxx".to_vec()));
         assert_eq!(head.response("GET").await.unwrap().status, 408);
-        assert_eq!(body.response("POST").await.unwrap().status, 408);
+        assert_eq!(half.response("POST").await.unwrap().status, 408);
         stage.quit().await;
     });
 }

@@ -34,6 +34,8 @@ pub(crate) struct Board {
     pub(crate) cancelled: AtomicU32,
     /// Body bytes of streams sent so far.
     pub(crate) streamed: AtomicU64,
+    /// A stream may not go on before its reader has taken more.
+    pub(crate) is_held_back: AtomicBool,
     /// Workers that were started.
     pub(crate) started: AtomicU32,
     /// Workers that are running.
@@ -321,10 +323,12 @@ impl<'b> Hand<'b> {
             }
             if credit == 0 {
                 self.channels[job.at].want_credit(job.id, true);
+                self.board.is_held_back.store(true, Ordering::SeqCst);
                 self.sleep()?;
                 self.channels[job.at].want_credit(job.id, false);
                 continue;
             }
+            self.board.is_held_back.store(false, Ordering::SeqCst);
             let (now, later) = rest.split_at(rest.len().min(credit).min(BODY_RECORD_MAX));
             self.push(job, ResponseKind::Body, false, &[now])?;
             job.sent += now.len() as u64;

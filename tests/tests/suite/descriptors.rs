@@ -1,6 +1,8 @@
 //! A router that runs out of descriptors: it says so once, serves as they come free, and can still be
 //! given another configuration.
 
+use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Duration;
 
 use blackbox::{Connection, Place, Process, Unitd, wait_until};
@@ -163,4 +165,95 @@ fn files_are_refused_at_the_limit_without_a_flood_of_lines() {
     assert_eq!(unitd.fetch(port, "/hostname").status, 200);
     expect_balance(&unitd);
     assert_eq!(unitd.role("router"), router);
+}
+
+/// However many listeners there are, and however often descriptors come free, connections take no
+/// more than one of those that are kept for changes of configuration.
+#[test]
+fn connections_of_many_listeners_leave_the_reserve_alone() {
+    let Few { unitd, port, router, limit } = with_few(&json!([{ "action": { "return": 200 } }]));
+    let mut many = config(port, &json!([{ "action": { "return": 200 } }]));
+    let path = |number: usize| unitd.text_path(format!("{number}.sock"));
+    for number in 0..20 {
+        many["listeners"][format!("unix:{}", path(number))] = json!({ "pass": "routes" });
+    }
+    unitd.configure(&many);
+    let begin = |number: usize| {
+        let mut connection = Connection::unix(Path::new(&path(number % 20))).within(LIMIT);
+        connection.send(b"GET / HTTP/1.1\r\nX: ").unwrap();
+        connection
+    };
+    let mut busy: VecDeque<Connection> = (0..limit).map(begin).collect();
+    unitd.log().wait(PAUSE);
+    // The one that waits for a better place, and the look whether there is one.
+    let most = limit - 16 + 2;
+    for round in 0..20 {
+        // Two that are served leave, and others come.
+        for number in [2 * round, 2 * round + 1] {
+            let mut served = busy.pop_front().unwrap();
+            assert_eq!(served.ask(b"y\r\n\r\n").status, 200);
+            drop(served);
+            busy.push_back(begin(number));
+        }
+        let routes = json!([{ "action": { "return": 200 } }]);
+        unitd.put("/config/routes", routes).expect_success();
+        let descriptors = router.descriptors();
+        let names = || router.descriptor_names();
+        assert!(descriptors <= most, "{descriptors} of {limit} in round {round}: {:?}", names());
+    }
+    wait_until("all places are taken again", LIMIT, || router.descriptors() >= limit - 16);
+    assert!(router.descriptors() <= most);
+    drop(busy);
+    expect_balance(&unitd);
+}
+
+/// Connections that hold more than what is theirs leave the very last descriptors, if channels and
+/// listeners have taken most.
+#[test]
+fn a_few_connections_leave_the_very_last_descriptors_alone() {
+    let Few { unitd, port, router, limit } = with_few(&json!([{ "action": { "return": 200 } }]));
+    let mut many = config(port, &json!([{ "action": { "return": 200 } }]));
+    let spare = limit - router.descriptors();
+    for number in 0..spare - 20 {
+        let address = format!("unix:{}", unitd.text_path(format!("{number}.sock")));
+        many["listeners"][address] = json!({ "pass": "routes" });
+    }
+    unitd.configure(&many);
+    let mut busy: Vec<Connection> = (0..20)
+        .map(|_| {
+            let mut connection = Connection::tcp(port).within(LIMIT);
+            connection.send(b"GET / HTTP/1.1\r\nX: ").unwrap();
+            connection
+        })
+        .collect();
+    unitd.log().wait(PAUSE);
+    for _ in 0..5 {
+        // One leaves, and the next takes its place.
+        assert_eq!(busy.remove(0).ask(b"y\r\n\r\n").status, 200);
+        unitd.put("/config/routes/0/action/return", 200).expect_success();
+        let descriptors = router.descriptors();
+        assert!(descriptors <= limit - 8 + 2, "{descriptors} of {limit}");
+    }
+    drop(busy);
+    expect_balance(&unitd);
+}
+
+/// What leaves no descriptor for a connection is refused, and what ran goes on.
+#[test]
+fn a_configuration_that_leaves_no_descriptors_is_refused() {
+    let Few { unitd, port, router, limit } = with_few(&json!([{ "action": { "return": 200 } }]));
+    let text = format!("of the {limit} descriptors that the router may have");
+    unitd.expect_alert(&text);
+    unitd.expect_alert("failed to apply new conf");
+    let answer = unitd.put("/config/settings/listen_threads", limit / 5);
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    assert_eq!(unitd.log().count(&text), 1);
+    assert_eq!(unitd.fetch(port, "/").status, 200);
+    assert_eq!((router.threads(), unitd.role("router")), (3, router.clone()));
+    // What fits barely is said to.
+    let barely = (limit - 9 - 17) / 6;
+    unitd.put("/config/settings/listen_threads", barely).expect_success();
+    let told = unitd.log().find_all(&format!(".*{text}"));
+    assert!(told.len() == 2 && told[1].contains("[warn]"), "{told:?}");
+    assert_eq!(unitd.fetch(port, "/").status, 200);
 }

@@ -52,16 +52,23 @@ fn trickle_body(port: u16, len: usize) -> u16 {
 
 #[test]
 fn n20_a_byte_of_a_body_now_and_then_is_too_slow() {
-    let (unitd, port) = with_settings(&json!({ "body_read_timeout": 1, "min_rate": 100 }));
+    let (unitd, port) = with_settings(&json!({ "body_read_timeout": 3, "min_rate": 100 }));
     let began = Instant::now();
     assert_eq!(trickle_body(port, 300), 408);
-    // 300 bytes would take a minute; no pause was near a second.
-    assert!(began.elapsed() < Duration::from_secs(70));
+    // The whole body takes a minute at least.
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     wait_until("it is closed", LIMIT, || unitd.status("/connections/closed") == 1);
-    // Who can do no better is let be where that is wanted.
+}
+
+/// Five bytes a second are enough where little is asked, for longer than a client may be behind; and
+/// who can do no better is let be where that is wanted.
+#[test]
+fn a_byte_of_a_body_now_and_then_can_be_enough() {
+    let (unitd, port) = with_settings(&json!({ "body_read_timeout": 10, "min_rate": 1 }));
+    let began = Instant::now();
+    assert_eq!(trickle_body(port, 110), 200);
+    assert!(began.elapsed() > Duration::from_secs(21), "{:?}", began.elapsed());
     unitd.put("/config/settings/http/min_rate", 0).expect_success();
-    assert_eq!(trickle_body(port, 20), 200);
-    unitd.put("/config/settings/http/min_rate", 2).expect_success();
     assert_eq!(trickle_body(port, 20), 200);
 }
 
@@ -92,17 +99,18 @@ fn n20_a_byte_of_an_answer_now_and_then_is_too_slow() {
     });
 }
 
-/// It takes some tens of kilobytes a second, so that the socket has room for more only now and then:
-/// not once in a second. That is no pause.
+/// It takes a few kilobytes a second, so that the socket has no room for more as long as anybody
+/// watches. That is no pause.
 #[test]
 fn a_steady_slow_reader_is_not_cut_off() {
-    let (unitd, port) = with_settings(&json!({ "send_timeout": 1 }));
+    let (unitd, port) = with_settings(&json!({ "send_timeout": 10 }));
     let mut socket = ask_for_much(port);
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(8) {
-        assert!(take_some(&mut socket, 8 * 1024), "cut off after {:?}", began.elapsed());
-        assert_eq!(unitd.status("/connections/closed"), 0, "after {:?}", began.elapsed());
+    while began.elapsed() < Duration::from_secs(22) {
+        assert!(take_some(&mut socket, 2 * 1024), "cut off after {:?}", began.elapsed());
     }
+    // What the kernel holds could be read on from a connection that is closed.
+    assert_eq!(unitd.status("/connections/closed"), 0);
 }
 
 #[test]
