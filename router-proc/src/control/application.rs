@@ -189,7 +189,8 @@ impl App {
                     start.await.unwrap_or_else(|_| Err(Refusal::new("start was cut off")));
                 if let Err(refusal) = started {
                     if result.is_ok() {
-                        app.failed_to_start(&refusal);
+                        // The reason is in the answer to who has configured it.
+                        app.failed_to_start();
                     }
                     result = result.and(Err(refusal));
                 }
@@ -405,14 +406,20 @@ impl App {
         self.replenish();
     }
 
-    /// Says so, and why; what is gone is missed by nobody.
-    fn failed_to_start(&self, refusal: &Refusal) {
+    /// Says so; what is gone is missed by nobody.
+    fn failed_to_start(&self) {
         if self.is_gone.get() {
             return;
         }
-        // The line by which tools know it, and the reason.
         unit_log::warn!("failed to start application \"{}\"", self.config.name);
-        unit_log::warn!("application \"{}\" did not start: {}", self.config.name, refusal.text);
+    }
+
+    /// Says so, and why: there is nobody to be answered.
+    fn failed_unseen(&self, refusal: &Refusal) {
+        self.failed_to_start();
+        if !self.is_gone.get() {
+            unit_log::warn!("application \"{}\" did not start: {}", self.config.name, refusal.text);
+        }
     }
 
     fn count_failure(&self) {
@@ -493,7 +500,7 @@ impl App {
             let (planned, app, control) = (app.plan(), Rc::clone(&app), Rc::clone(&control));
             spawn_local(async move {
                 if let Err(refusal) = planned.start(&control).await {
-                    app.failed_to_start(&refusal);
+                    app.failed_unseen(&refusal);
                 }
                 app.replenish();
             });
@@ -598,7 +605,7 @@ impl App {
             if let Err(refusal) = &started
                 && !app.is_gone.get()
             {
-                app.failed_to_start(refusal);
+                app.failed_unseen(refusal);
                 if let Some(failed) = app.prototype.replace(old_prototype) {
                     failed.quit();
                 }

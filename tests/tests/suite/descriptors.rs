@@ -183,7 +183,14 @@ fn connections_of_many_listeners_leave_the_reserve_alone() {
         connection.send(b"GET / HTTP/1.1\r\nX: ").unwrap();
         connection
     };
-    let mut busy: VecDeque<Connection> = (0..limit).map(begin).collect();
+    let mut busy = VecDeque::new();
+    for number in 0..limit {
+        busy.push_back(begin(number));
+        // The first ones are those that are served.
+        wait_until("it is accepted", LIMIT, || {
+            number >= 40 || unitd.status("/connections/accepted") == number + 1
+        });
+    }
     unitd.log().wait(PAUSE);
     // The one that waits for a better place, and the look whether there is one.
     let most = limit - 16 + 2;
