@@ -190,16 +190,16 @@ fn a_replaced_bundle_that_is_used_is_read_by_the_router_before_the_answer() {
 
 #[test]
 fn a_bundle_replaced_during_an_update_that_comes_to_nothing_is_read_all_the_same() {
-    for answer in ["prepare", "abort"] {
+    for answer in ["try", "abort"] {
         let mut bench = session(USING, &["c", "other"]).run();
         bench.try_put(1, "/a", "1");
         bench.upload(2, "c", true);
         bench.settle(2, Answer::Done);
         if answer == "abort" {
-            bench.answer("prepare", Answer::Done);
+            bench.answer("try", Answer::Done);
             bench.answer("abort", Answer::Done);
         } else {
-            bench.answer("prepare", no("no"));
+            bench.answer("try", no("no"));
         }
         bench.said();
         bench.answer("prepare", Answer::Done);
