@@ -64,9 +64,9 @@ impl Delivery {
         Delivery {
             framing,
             has_body: !is_bodyless && !request.is_head,
-            // What follows a status below 200 is read as the answer to the same request (RFC 9110,
+            // What follows an interim status is read as the answer to the same request (RFC 9110,
             // 15.2), so nothing may.
-            keep_alive: request.keep_alive && tells_length && status >= 200,
+            keep_alive: request.keep_alive && tells_length && !matches!(status, 100..=199),
             version: request.version,
         }
     }

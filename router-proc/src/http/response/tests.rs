@@ -252,7 +252,7 @@ fn framing_follows_from_version_method_status_and_length() {
         (GET, 101, None, Nothing, false, false),
         (GET, 100, Some(3), Nothing, false, false),
         (GET, 103, None, Nothing, false, false),
-        (GET, 0, Some(0), Length(0), true, false),
+        (GET, 0, Some(0), Length(0), true, true),
         (GET, 205, None, Chunked, true, true),
     ] {
         let delivery = Delivery::decide(request, status, length);
